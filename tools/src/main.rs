@@ -1,0 +1,2 @@
+//! The `chiplog` command.
+fn main() {}

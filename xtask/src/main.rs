@@ -1,0 +1,2 @@
+//! Project chores: `cargo xtask check`, `cargo xtask gen-messages`.
+fn main() {}
