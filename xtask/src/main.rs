@@ -1,2 +1,44 @@
-//! Project chores: `cargo xtask check`, `cargo xtask gen-messages`.
-fn main() {}
+//! The project's chores, each one command: `cargo xtask <chore>`.
+//!
+//! This file only knows the chores' names; each chore lives in the file named for it. A chore
+//! never asks a question, so that all of them run without a terminal.
+
+mod check;
+mod data;
+mod fuzz;
+mod peers;
+mod step;
+
+use std::process::ExitCode;
+
+use step::Failure;
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+  check          format, lints, documentation of public items, build, every test
+  peers          bring Apache Kafka's jars into target/peers (needs Java and Maven)
+  data           bring the real data set of the tests into target/data (needs Python and pip)
+  gen-messages   write protocol/src/messages from the schemas of Kafka's jars
+  fuzz [MINUTES] run every fuzz target of protocol/ for MINUTES each (10 if not given)";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<(), Failure> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["check"] => check::run(),
+        ["peers"] => peers::run(),
+        ["data"] => data::run(),
+        ["fuzz", minutes @ ..] => fuzz::run(minutes),
+        _ => Err(Failure::new(USAGE)),
+    }
+}

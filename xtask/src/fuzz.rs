@@ -1,0 +1,65 @@
+//! `cargo xtask fuzz [MINUTES]`: each fuzz target of protocol/ for so many minutes.
+//!
+//! Not a part of `check`: it takes a nightly compiler and cargo-fuzz, and finds by chance.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::step::{Failure, succeed, timed, workspace_root};
+
+const MINUTES_DEFAULT: u64 = 10;
+
+/// Runs every target in turn, and stops at the first that finds something.
+pub fn run(arguments: &[&str]) -> Result<(), Failure> {
+    let minutes = match arguments {
+        [] => MINUTES_DEFAULT,
+        [minutes] => minutes
+            .parse()
+            .map_err(|_| Failure::new(format!("{minutes} is not a number of minutes")))?,
+        _ => return Err(Failure::new("usage: cargo xtask fuzz [MINUTES]")),
+    };
+    let ready = Command::new("cargo")
+        .args(["+nightly", "fuzz", "--version"])
+        .output();
+    if !ready.is_ok_and(|output| output.status.success()) {
+        return Err(Failure::new(
+            "cargo-fuzz on a nightly compiler is missing: install them with\n  \
+             rustup toolchain install nightly && cargo install cargo-fuzz",
+        ));
+    }
+    for target in targets(&workspace_root().join("protocol/fuzz/fuzz_targets"))? {
+        let seconds = format!("-max_total_time={}", minutes * 60);
+        let arguments = [
+            "+nightly",
+            "fuzz",
+            "run",
+            "--fuzz-dir",
+            "protocol/fuzz",
+            &target,
+            "--",
+            &seconds,
+        ];
+        let repeat_with = format!("cargo {}", arguments.join(" "));
+        timed(&format!("fuzz {target}"), &repeat_with, || {
+            succeed(Command::new("cargo").args(arguments))
+        })?;
+    }
+    Ok(())
+}
+
+/// The names of the targets, which are the names of their files, in order.
+fn targets(folder: &Path) -> Result<Vec<String>, Failure> {
+    let unreadable = |error| Failure::new(format!("{}: {error}", folder.display()));
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == "rs")
+            && let Some(stem) = path.file_stem()
+        {
+            names.push(stem.to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
