@@ -1,1 +1,24 @@
-//! controller
+//! Decisions about cluster metadata, and the image they are made on.
+//!
+//! A request becomes records and an answer (`topics`, `producer_ids`, `alter_configs`); the caller
+//! commits the records to the metadata log and applies them to the image; only then it answers.
+//! Nothing here reads a clock, opens a file or a socket, or draws a random number: entropy comes
+//! in as `Draw`. Records are KRaft's, so that Kafka's own tools read the log.
+
+pub mod alter_configs;
+pub mod bootstrap;
+pub mod config_key;
+pub mod config_source;
+pub mod decision;
+pub mod image;
+pub mod placement;
+pub mod producer_ids;
+pub mod record;
+pub mod record_codec;
+pub mod topic_config;
+pub mod topic_name;
+pub mod topics;
+
+pub use decision::{Decision, Draw, Refusal};
+pub use image::Image;
+pub use record::Record;

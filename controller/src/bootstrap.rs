@@ -1,0 +1,97 @@
+//! What a standalone node writes about itself: the first records of a fresh log, and its new
+//! registration at every start.
+
+use protocol::ids::{BrokerEpoch, BrokerId, Uuid};
+
+use crate::image::{Endpoint, Image, METADATA_VERSION};
+use crate::record::{
+    BrokerEndpoint, BrokerFeature, BrokerRegistrationChangeRecord, FeatureLevelRecord, Record,
+    RegisterBrokerRecord,
+};
+
+/// The metadata.version whose records are written: 3.9-IV0.
+pub const METADATA_VERSION_LEVEL: i16 = 21;
+
+/// The lowest metadata.version a 3.9 node can work with: 3.0-IV1.
+pub const METADATA_VERSION_LEVEL_MIN: i16 = 1;
+
+/// What a node tells about itself when it registers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The configured id.
+    pub id: BrokerId,
+    /// Greater than every epoch before; KRaft takes the offset of the record.
+    pub epoch: BrokerEpoch,
+    /// Drawn anew at every start.
+    pub incarnation: Uuid,
+    /// What it advertises.
+    pub endpoints: Vec<Endpoint>,
+    /// The rack, if configured.
+    pub rack: Option<String>,
+    /// The ids of its log directories.
+    pub log_dirs: Vec<Uuid>,
+}
+
+/// The records of a log that has none: which records may follow.
+pub fn first_records(image: &Image) -> Vec<Record> {
+    match image.feature(METADATA_VERSION) {
+        Some(_) => Vec::new(),
+        None => vec![Record::FeatureLevel(FeatureLevelRecord {
+            name: METADATA_VERSION.into(),
+            feature_level: METADATA_VERSION_LEVEL,
+        })],
+    }
+}
+
+/// The registration of a node that starts: fenced until it is ready.
+pub fn register(registration: &Registration) -> Record {
+    let endpoints = registration
+        .endpoints
+        .iter()
+        .map(|endpoint| BrokerEndpoint {
+            name: endpoint.name.clone().into(),
+            host: endpoint.host.clone().into(),
+            port: endpoint.port,
+            security_protocol: endpoint.security_protocol,
+        });
+    Record::RegisterBroker(RegisterBrokerRecord {
+        broker_id: registration.id.0,
+        is_migrating_zk_broker: false,
+        incarnation_id: registration.incarnation,
+        broker_epoch: registration.epoch.0,
+        end_points: endpoints.collect(),
+        features: vec![BrokerFeature {
+            name: METADATA_VERSION.into(),
+            min_supported_version: METADATA_VERSION_LEVEL_MIN,
+            max_supported_version: METADATA_VERSION_LEVEL,
+        }],
+        rack: registration.rack.clone().map(Into::into),
+        fenced: true,
+        in_controlled_shutdown: false,
+        log_dirs: registration.log_dirs.clone(),
+    })
+}
+
+/// The node is ready, or on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Takes requests.
+    Ready,
+    /// Takes no more.
+    ShuttingDown,
+}
+
+/// A step in the life of a registered node.
+pub fn advance(id: BrokerId, epoch: BrokerEpoch, stage: Stage) -> Record {
+    let (fenced, in_controlled_shutdown) = match stage {
+        Stage::Ready => (-1, 0),
+        Stage::ShuttingDown => (0, 1),
+    };
+    Record::BrokerRegistrationChange(BrokerRegistrationChangeRecord {
+        broker_id: id.0,
+        broker_epoch: epoch.0,
+        fenced,
+        in_controlled_shutdown,
+        log_dirs: Vec::new(),
+    })
+}

@@ -1,0 +1,1 @@
+//! Metadata records as bytes: frame version, key, version, body.
