@@ -1,0 +1,146 @@
+//! The node's configuration: Kafka's `server.properties`, read once at the start.
+//!
+//! `properties` reads the text, `keys` is the table of what may stand in it, `values` checks and
+//! answers by key, `listeners` understands addresses, `load` makes the typed [`ServerConfig`],
+//! `describe` answers DescribeConfigs, `topic_log` makes what a log is told from it.
+//! Nothing here opens a socket or a data directory. Invariant: a `ServerConfig` that exists was
+//! checked whole; no later step refuses a value.
+
+pub mod describe;
+pub mod keys;
+pub mod listeners;
+pub mod load;
+pub mod properties;
+pub mod topic_log;
+pub mod values;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use controller::topics::internal::InternalTopics;
+use protocol::ids::BrokerId;
+
+pub use engine::config::Validation;
+pub use listeners::{Listener, SecurityProtocol};
+pub use load::ConfigError;
+pub use values::Values;
+
+/// Everything a node is told at its start. Field names are Kafka's keys; sizes are bytes.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// All keys as they were given, for whoever answers DescribeConfigs.
+    pub values: Values,
+    /// One line for each key that is not known and so has no effect.
+    pub warnings: Vec<String>,
+
+    /// `node.id` or `broker.id`; 0 if neither is set.
+    pub node_id: BrokerId,
+    /// `broker.rack`.
+    pub rack: Option<String>,
+    /// `listeners`: where to bind. An empty host is all addresses.
+    pub listeners: Vec<Listener>,
+    /// `advertised.listeners`: what clients are told. No host is empty.
+    pub advertised_listeners: Vec<Listener>,
+    /// The name of the listener brokers use among themselves.
+    pub inter_broker_listener: String,
+    /// `log.dirs` or `log.dir`; at least one, none twice.
+    pub log_dirs: Vec<PathBuf>,
+    /// `metadata.log.dir`, or the first of `log_dirs`.
+    pub metadata_log_dir: PathBuf,
+
+    /// `num.shards`; `None` is one for every core.
+    pub num_shards: Option<usize>,
+    /// `chiplog.validation`: how much of a client's batch is checked.
+    pub validation: Validation,
+
+    /// `queued.max.requests`.
+    pub queued_max_requests: usize,
+    /// `queued.max.request.bytes`; `None` is without limit.
+    pub queued_max_request_bytes: Option<usize>,
+    /// `socket.request.max.bytes`.
+    pub socket_request_max_bytes: usize,
+    /// `socket.send.buffer.bytes`; `None` leaves it to the system.
+    pub socket_send_buffer_bytes: Option<usize>,
+    /// `socket.receive.buffer.bytes`; `None` leaves it to the system.
+    pub socket_receive_buffer_bytes: Option<usize>,
+    /// `socket.listen.backlog.size`.
+    pub socket_listen_backlog_size: u32,
+    /// `connections.max.idle.ms`; `None` never closes idle connections.
+    pub connections_max_idle: Option<Duration>,
+    /// `max.connections`.
+    pub max_connections: usize,
+    /// `max.connections.per.ip`.
+    pub max_connections_per_ip: usize,
+    /// `max.connections.per.ip.overrides`, as far as they are addresses.
+    pub max_connections_per_ip_overrides: BTreeMap<IpAddr, usize>,
+    /// `fetch.max.bytes`.
+    pub fetch_max_bytes: usize,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub max_incremental_fetch_session_cache_slots: usize,
+    /// `request.timeout.ms`.
+    pub request_timeout: Duration,
+
+    /// `num.partitions`.
+    pub num_partitions: i32,
+    /// `default.replication.factor`.
+    pub default_replication_factor: i16,
+    /// `auto.create.topics.enable`.
+    pub auto_create_topics_enable: bool,
+    /// `delete.topic.enable`.
+    pub delete_topic_enable: bool,
+    /// The settings of the internal topics.
+    pub internal_topics: InternalTopics,
+
+    /// `num.recovery.threads.per.data.dir`.
+    pub num_recovery_threads_per_data_dir: usize,
+    /// `log.retention.check.interval.ms`.
+    pub log_retention_check_interval: Duration,
+    /// `log.flush.offset.checkpoint.interval.ms`.
+    pub log_flush_offset_checkpoint_interval: Duration,
+    /// `log.flush.start.offset.checkpoint.interval.ms`.
+    pub log_flush_start_offset_checkpoint_interval: Duration,
+    /// `log.flush.scheduler.interval.ms`; `None` never looks.
+    pub log_flush_scheduler_interval: Option<Duration>,
+    /// `log.initial.task.delay.ms`.
+    pub log_initial_task_delay: Duration,
+    /// `log.cleaner.enable`.
+    pub log_cleaner_enable: bool,
+    /// `log.cleaner.dedupe.buffer.size`.
+    pub log_cleaner_dedupe_buffer_size: usize,
+    /// `log.cleaner.io.max.bytes.per.second`.
+    pub log_cleaner_io_max_bytes_per_second: f64,
+    /// `replica.high.watermark.checkpoint.interval.ms`.
+    pub replica_high_watermark_checkpoint_interval: Duration,
+    /// `replica.lag.time.max.ms`.
+    pub replica_lag_time_max: Duration,
+
+    /// `group.min.session.timeout.ms`.
+    pub group_min_session_timeout: Duration,
+    /// `group.max.session.timeout.ms`.
+    pub group_max_session_timeout: Duration,
+    /// `group.initial.rebalance.delay.ms`.
+    pub group_initial_rebalance_delay: Duration,
+    /// `group.max.size`.
+    pub group_max_size: usize,
+    /// `offset.metadata.max.bytes`.
+    pub offset_metadata_max_bytes: usize,
+    /// `offsets.commit.timeout.ms`.
+    pub offsets_commit_timeout: Duration,
+    /// `offsets.retention.minutes`.
+    pub offsets_retention: Duration,
+    /// `offsets.retention.check.interval.ms`.
+    pub offsets_retention_check_interval: Duration,
+
+    /// `transaction.max.timeout.ms`.
+    pub transaction_max_timeout: Duration,
+    /// `transactional.id.expiration.ms`.
+    pub transactional_id_expiration: Duration,
+    /// `transaction.partition.verification.enable`.
+    pub transaction_partition_verification_enable: bool,
+    /// `producer.id.expiration.ms`.
+    pub producer_id_expiration: Duration,
+    /// `producer.id.expiration.check.interval.ms`.
+    pub producer_id_expiration_check_interval: Duration,
+}

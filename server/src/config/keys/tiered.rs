@@ -1,0 +1,63 @@
+//! Broker keys: Tiered storage.
+
+use controller::config_key::Check::{Any, AtLeast, Between, NonEmpty};
+use controller::config_key::ConfigKey;
+use controller::config_key::ConfigType::{Boolean, Double, Int, Long, String as Text};
+
+use super::{CLUSTER_WIDE, READ_ONLY, row};
+
+#[rustfmt::skip]
+pub(super) const KEYS: &[ConfigKey] = &[
+    row("remote.log.storage.system.enable", Boolean, Some("false"), Any, READ_ONLY,
+        "Whether tiered storage is on; not supported."),
+    row("remote.fetch.max.wait.ms", Int, Some("500"), AtLeast(1), CLUSTER_WIDE,
+        "How long a fetch waits for remote storage."),
+    row("remote.log.index.file.cache.total.size.bytes", Long, Some("1073741824"), AtLeast(1), CLUSTER_WIDE,
+        "How much of remote indexes is kept on local disk."),
+    row("remote.log.manager.copier.thread.pool.size", Int, Some("-1"), AtLeast(-1), READ_ONLY,
+        "How many threads copy to remote storage."),
+    row("remote.log.manager.copy.max.bytes.per.second", Long, Some("9223372036854775807"), AtLeast(1), CLUSTER_WIDE,
+        "How many bytes a second are copied to remote storage at most."),
+    row("remote.log.manager.copy.quota.window.num", Int, Some("11"), AtLeast(1), READ_ONLY,
+        "How many windows that is measured over."),
+    row("remote.log.manager.copy.quota.window.size.seconds", Int, Some("1"), AtLeast(1), READ_ONLY,
+        "The length of such a window."),
+    row("remote.log.manager.expiration.thread.pool.size", Int, Some("-1"), AtLeast(-1), READ_ONLY,
+        "How many threads delete from remote storage."),
+    row("remote.log.manager.fetch.max.bytes.per.second", Long, Some("9223372036854775807"), AtLeast(1), CLUSTER_WIDE,
+        "How many bytes a second are read from remote storage at most."),
+    row("remote.log.manager.fetch.quota.window.num", Int, Some("11"), AtLeast(1), READ_ONLY,
+        "How many windows that is measured over."),
+    row("remote.log.manager.fetch.quota.window.size.seconds", Int, Some("1"), AtLeast(1), READ_ONLY,
+        "The length of such a window."),
+    row("remote.log.manager.task.interval.ms", Long, Some("30000"), AtLeast(1), READ_ONLY,
+        "How often remote storage is looked after."),
+    row("remote.log.manager.task.retry.backoff.max.ms", Long, Some("30000"), AtLeast(1), READ_ONLY,
+        "The longest pause after failures."),
+    row("remote.log.manager.task.retry.backoff.ms", Long, Some("500"), AtLeast(1), READ_ONLY,
+        "The first pause after a failure."),
+    row("remote.log.manager.task.retry.jitter", Double, Some("0.2"), Between(0.0, 0.5), READ_ONLY,
+        "How much of that pause is random."),
+    row("remote.log.manager.thread.pool.size", Int, Some("10"), AtLeast(1), READ_ONLY,
+        "How many threads do the rest."),
+    row("remote.log.metadata.custom.metadata.max.bytes", Int, Some("128"), AtLeast(0), READ_ONLY,
+        "How much metadata of its own a storage plug-in may give."),
+    row("remote.log.metadata.manager.class.name", Text, Some("org.apache.kafka.server.log.remote.metadata.storage.TopicBasedRemoteLogMetadataManager"), NonEmpty, READ_ONLY,
+        "The Java class that keeps remote metadata."),
+    row("remote.log.metadata.manager.class.path", Text, None, Any, READ_ONLY,
+        "Where that class is."),
+    row("remote.log.metadata.manager.impl.prefix", Text, Some("rlmm.config."), NonEmpty, READ_ONLY,
+        "The prefix of its configs."),
+    row("remote.log.metadata.manager.listener.name", Text, None, NonEmpty, READ_ONLY,
+        "The listener it uses."),
+    row("remote.log.reader.max.pending.tasks", Int, Some("100"), AtLeast(1), READ_ONLY,
+        "How many reads from remote storage may wait."),
+    row("remote.log.reader.threads", Int, Some("10"), AtLeast(1), READ_ONLY,
+        "How many threads read from remote storage."),
+    row("remote.log.storage.manager.class.name", Text, None, NonEmpty, READ_ONLY,
+        "The Java class of the remote storage."),
+    row("remote.log.storage.manager.class.path", Text, None, Any, READ_ONLY,
+        "Where that class is."),
+    row("remote.log.storage.manager.impl.prefix", Text, Some("rsm.config."), NonEmpty, READ_ONLY,
+        "The prefix of its configs."),
+];

@@ -1,0 +1,170 @@
+//! What a topic's logs are told, from the topic's overrides and the broker's settings.
+
+use controller::config_key::ConfigValue;
+use controller::config_source::Sources;
+use controller::image::Overrides;
+use controller::topic_config::topic_key;
+use engine::config::{Cleanup, LogConfig, TimestampType};
+
+use super::ServerConfig;
+
+/// The keys of a topic that others than its logs need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicSettings {
+    /// What its logs are told.
+    pub log: LogConfig,
+    /// `min.insync.replicas`.
+    pub min_insync_replicas: usize,
+    /// `compression.type`.
+    pub compression_type: String,
+    /// `message.downconversion.enable`.
+    pub down_conversion_enable: bool,
+    /// `unclean.leader.election.enable`.
+    pub unclean_leader_election_enable: bool,
+    /// `retention.ms`; `None` is without limit.
+    pub retention_ms: Option<i64>,
+    /// `retention.bytes`; `None` is without limit.
+    pub retention_bytes: Option<i64>,
+}
+
+struct Effective<'a> {
+    sources: &'a Sources<'a>,
+    overrides: &'a Overrides,
+}
+
+impl Effective<'_> {
+    fn value(&self, name: &str) -> ConfigValue {
+        let row = topic_key(name).unwrap_or_else(|| panic!("no table has the key {name}"));
+        self.sources.effective_value(row, self.overrides)
+    }
+
+    fn whole(&self, name: &str) -> i64 {
+        match self.value(name) {
+            ConfigValue::Whole(number) => number,
+            other => panic!("{name} is no whole number but {other}"),
+        }
+    }
+
+    /// A size or count of 32 bits that the table keeps from being negative.
+    fn size(&self, name: &str) -> u32 {
+        u32::try_from(self.whole(name)).expect("an INT key that cannot be negative")
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        self.value(name) == ConfigValue::Boolean(true)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.value(name).to_string()
+    }
+
+    fn has_word(&self, name: &str, word: &str) -> bool {
+        match self.value(name) {
+            ConfigValue::List(words) => words.iter().any(|each| each == word),
+            _ => false,
+        }
+    }
+
+    /// The limit of one direction, or else the older limit of both.
+    fn timestamp_limit(&self, name: &str) -> i64 {
+        match self.whole(name) {
+            i64::MAX => self.whole("message.timestamp.difference.max.ms"),
+            limit => limit,
+        }
+    }
+}
+
+/// What holds for a topic with these overrides.
+pub fn topic_settings(
+    config: &ServerConfig,
+    sources: &Sources<'_>,
+    overrides: &Overrides,
+) -> TopicSettings {
+    let topic = Effective { sources, overrides };
+    let compact = topic.has_word("cleanup.policy", "compact");
+    let (age, lag) = (
+        topic.whole("segment.ms"),
+        topic.whole("max.compaction.lag.ms"),
+    );
+    let limit = |value: i64| (value >= 0).then_some(value);
+    let log = LogConfig {
+        segment_bytes_max: topic.size("segment.bytes"),
+        // A segment must close before what is in it may go uncompacted for too long.
+        segment_age_ms_max: if compact && lag > 0 {
+            age.min(lag)
+        } else {
+            age
+        },
+        segment_jitter_ms_max: topic.whole("segment.jitter.ms"),
+        index_bytes_max: topic.size("segment.index.bytes"),
+        index_interval_bytes: topic.size("index.interval.bytes"),
+        batch_bytes_max: topic.size("max.message.bytes"),
+        cleanup: Cleanup {
+            delete: topic.has_word("cleanup.policy", "delete"),
+            compact,
+        },
+        timestamp_type: match &*topic.text("message.timestamp.type") {
+            "LogAppendTime" => TimestampType::LogAppendTime,
+            _ => TimestampType::CreateTime,
+        },
+        timestamp_before_ms_max: topic.timestamp_limit("message.timestamp.before.max.ms"),
+        timestamp_after_ms_max: topic.timestamp_limit("message.timestamp.after.max.ms"),
+        validation: config.validation,
+        flush_records: topic.whole("flush.messages"),
+        flush_interval_ms: topic.whole("flush.ms"),
+        file_delete_delay_ms: topic.whole("file.delete.delay.ms"),
+        producer_expiration_ms: config.producer_id_expiration.as_millis() as i64,
+        ..LogConfig::default()
+    };
+    TopicSettings {
+        log,
+        min_insync_replicas: topic.size("min.insync.replicas") as usize,
+        compression_type: topic.text("compression.type"),
+        down_conversion_enable: topic.flag("message.downconversion.enable"),
+        unclean_leader_election_enable: topic.flag("unclean.leader.election.enable"),
+        retention_ms: limit(topic.whole("retention.ms")),
+        retention_bytes: limit(topic.whole("retention.bytes")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::describe::BrokerConfig;
+    use controller::Image;
+
+    #[test]
+    fn overrides_and_broker_settings_reach_the_log() {
+        let config = ServerConfig::local([
+            ("log.segment.bytes", "1000"),
+            ("log.roll.hours", "1"),
+            ("chiplog.validation", "strict"),
+        ])
+        .unwrap();
+        let broker = BrokerConfig::new(&config, &Image::new("c"));
+        let overrides = Overrides::from([
+            ("cleanup.policy".to_owned(), "compact".to_owned()),
+            ("max.compaction.lag.ms".to_owned(), "60000".to_owned()),
+            (
+                "message.timestamp.difference.max.ms".to_owned(),
+                "5".to_owned(),
+            ),
+        ]);
+        let settings = topic_settings(&config, &broker.sources(), &overrides);
+        assert_eq!(settings.log.segment_bytes_max, 1000);
+        assert_eq!(settings.log.segment_age_ms_max, 60_000);
+        assert_eq!(settings.log.timestamp_after_ms_max, 5);
+        assert_eq!(
+            settings.log.cleanup,
+            Cleanup {
+                delete: false,
+                compact: true
+            }
+        );
+        assert_eq!(settings.log.validation, engine::config::Validation::Strict);
+        let plain = topic_settings(&config, &broker.sources(), &Overrides::new());
+        assert_eq!(plain.log.segment_age_ms_max, 3_600_000);
+        assert_eq!(plain.retention_ms, Some(604_800_000));
+        assert_eq!(plain.retention_bytes, None);
+    }
+}
