@@ -4,8 +4,11 @@
 //! file, clock or thread. Whatever is decoded here comes from the network and is not trusted;
 //! memory for a frame stays within a small multiple of its size.
 
+pub mod api;
 pub mod batch;
 pub mod checksum;
 pub mod error;
 pub mod ids;
+pub mod messages;
+pub mod records;
 pub mod wire;

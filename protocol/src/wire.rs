@@ -10,7 +10,9 @@
 //!   strings, bytes, arrays and tagged fields follow.
 
 mod decode;
+pub(crate) mod element;
 mod encode;
+pub(crate) mod owned;
 mod varint;
 
 pub use decode::{Decoder, Tags};

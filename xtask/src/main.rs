@@ -6,6 +6,7 @@
 mod check;
 mod data;
 mod fuzz;
+mod gen_messages;
 mod peers;
 mod step;
 
@@ -38,6 +39,8 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         ["check"] => check::run(),
         ["peers"] => peers::run(),
         ["data"] => data::run(),
+        ["gen-messages"] => gen_messages::run(None),
+        ["gen-messages", "--jars", directory] => gen_messages::run(Some(directory)),
         ["fuzz", minutes @ ..] => fuzz::run(minutes),
         _ => Err(Failure::new(USAGE)),
     }

@@ -72,6 +72,15 @@ impl<'a> Decoder<'a> {
         self.layout = layout;
     }
 
+    /// What `read` reads in the fixed layout, whatever the layout is otherwise: a request header's
+    /// client id.
+    pub fn in_fixed_layout<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let layout = std::mem::replace(&mut self.layout, Layout::Fixed);
+        let value = read(self);
+        self.layout = layout;
+        value
+    }
+
     /// Notes an error, unless there is one already, and gives up the rest of the frame.
     #[cold]
     pub fn fail(&mut self, error: DecodeError) {
@@ -377,6 +386,38 @@ impl<'a> Decoder<'a> {
             elements.push(element);
         }
         Some(elements)
+    }
+
+    /// A struct or null.
+    pub fn nullable_struct<T>(
+        &mut self,
+        version: i16,
+        read: fn(&mut Decoder<'a>, i16) -> T,
+    ) -> Option<T> {
+        if self.i8() < 0 {
+            None
+        } else {
+            Some(read(self, version))
+        }
+    }
+
+    /// A struct or null as the value of a tagged field, where null is marked otherwise.
+    pub fn nullable_tagged_struct<T>(
+        &mut self,
+        version: i16,
+        read: fn(&mut Decoder<'a>, i16) -> T,
+    ) -> Option<T> {
+        if self.unsigned_varint() == 0 {
+            None
+        } else {
+            Some(read(self, version))
+        }
+    }
+
+    /// Fails because a field is null that may not be in this version.
+    #[cold]
+    pub fn refuse_null(&mut self) {
+        self.fail(DecodeError::UnexpectedNull);
     }
 
     /// Takes the memory of an array out of the budget, or fails.

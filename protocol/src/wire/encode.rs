@@ -98,6 +98,21 @@ impl Encoder {
         self.layout = layout;
     }
 
+    /// Whether what follows is laid out flexibly.
+    #[inline]
+    #[must_use]
+    pub fn is_flexible(&self) -> bool {
+        self.layout == Layout::Flexible
+    }
+
+    /// Lets `write` write in the fixed layout, whatever the layout is otherwise: a request
+    /// header's client id.
+    pub fn in_fixed_layout(&mut self, write: impl FnOnce(&mut Self)) {
+        let layout = std::mem::replace(&mut self.layout, Layout::Fixed);
+        write(self);
+        self.layout = layout;
+    }
+
     /// Notes an error, unless there is one already.
     #[cold]
     pub fn fail(&mut self, error: EncodeError) {
@@ -313,6 +328,38 @@ impl Encoder {
         match elements {
             Some(elements) => self.array(elements, version, write),
             None => self.write_len(None),
+        }
+    }
+
+    /// A struct or null.
+    pub fn nullable_struct<T>(
+        &mut self,
+        value: Option<&T>,
+        version: i16,
+        write: fn(&T, &mut Encoder, i16),
+    ) {
+        match value {
+            None => self.i8(-1),
+            Some(value) => {
+                self.i8(1);
+                write(value, self, version);
+            }
+        }
+    }
+
+    /// A struct or null as the value of a tagged field, where null is marked otherwise.
+    pub fn nullable_tagged_struct<T>(
+        &mut self,
+        value: Option<&T>,
+        version: i16,
+        write: fn(&T, &mut Encoder, i16),
+    ) {
+        match value {
+            None => self.unsigned_varint(0),
+            Some(value) => {
+                self.unsigned_varint(1);
+                write(value, self, version);
+            }
         }
     }
 
