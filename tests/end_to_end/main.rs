@@ -1,2 +1,14 @@
-//! x
-fn main(){}
+//! The end-to-end tests: real clients and tools, and hostile ones, against a running node.
+//!
+//! One program, because all its tests share the JVM that Kafka's tools run in. Each test says
+//! which promise of the project it shows; what they stand on is in tests/src/.
+
+mod console;
+mod flights_survive;
+mod idempotence;
+mod java_clients;
+mod librdkafka;
+mod metadata_survives;
+mod round_trip;
+mod topics;
+mod waiting;

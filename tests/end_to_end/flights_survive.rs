@@ -1,0 +1,109 @@
+//! Shows: a real data set of 336,776 rows goes in through librdkafka with idempotence over 12
+//! partitions, survives `kill -9` in the middle and at the end, and comes back complete, in order
+//! per key, with no duplicate.
+
+use std::collections::HashMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use chiplog_tests::flights::{self, Flights};
+use chiplog_tests::node::Node;
+use rdkafka::Offset;
+use rdkafka::message::Message;
+use rdkafka::producer::BaseRecord;
+
+use crate::librdkafka::{Sender, assert_all_delivered, consumer, read_to_ends};
+
+const PARTITIONS: i32 = 12;
+
+#[test]
+fn flights_survive_kill_9_complete_in_order_and_without_duplicates() {
+    let mut node = Node::start();
+    node.create_topic("flights", PARTITIONS);
+    let flights = Flights::read();
+    let kill_after = any_number_below(flights::COUNT);
+    println!("the node is killed after {kill_after} acknowledged flights");
+
+    let patient = [
+        ("message.timeout.ms", "300000"),
+        ("reconnect.backoff.max.ms", "100"),
+    ];
+    let settings = [
+        &patient[..],
+        &[("enable.idempotence", "true"), ("linger.ms", "5")],
+    ]
+    .concat();
+    let sender = Sender::to(&node, &settings);
+    let mut killed = false;
+    for (carrier, json) in flights.iter() {
+        sender.send(
+            BaseRecord::to("flights")
+                .key(carrier.as_bytes())
+                .payload(json.as_bytes()),
+        );
+        if !killed && sender.delivered_so_far() >= kill_after {
+            node.kill();
+            node.start_again();
+            killed = true;
+        }
+    }
+    if !killed {
+        // All are queued, not all are acknowledged: this is a point as good as any other.
+        node.kill();
+        node.start_again();
+    }
+    assert_all_delivered(&sender.finish(), flights::COUNT);
+    assert_complete_and_in_order(&node, &flights);
+
+    node.kill();
+    node.start_again();
+    assert_complete_and_in_order(&node, &flights);
+
+    node.stop();
+    node.start_again();
+    assert_complete_and_in_order(&node, &flights);
+}
+
+/// Reads every partition from its beginning to its end, and compares with the data set: each key
+/// has its flights, all of them, once, in the order in which they were sent, in one partition.
+fn assert_complete_and_in_order(node: &Node, flights: &Flights) {
+    let mut wanted: HashMap<&[u8], (Vec<&[u8]>, usize, Option<i32>)> = HashMap::new();
+    for (carrier, json) in flights.iter() {
+        wanted
+            .entry(carrier.as_bytes())
+            .or_default()
+            .0
+            .push(json.as_bytes());
+    }
+    read_to_ends(
+        &consumer(node, &[]),
+        "flights",
+        PARTITIONS,
+        Offset::Beginning,
+        |message| {
+            let key = message.key().expect("flights have keys");
+            let (values, next, partition) = wanted.get_mut(key).expect("a carrier of the data set");
+            let place = (message.partition(), message.offset());
+            assert!(
+                message.payload() == Some(values[*next]),
+                "the next flight of a key at {place:?}"
+            );
+            assert_eq!(
+                *partition.get_or_insert(message.partition()),
+                message.partition()
+            );
+            *next += 1;
+        },
+    );
+    for (carrier, (values, next, _)) in wanted {
+        let carrier = String::from_utf8_lossy(carrier);
+        assert_eq!(next, values.len(), "all flights of {carrier} are there");
+    }
+}
+
+/// Another number in every run: what must hold, holds wherever the node is killed.
+fn any_number_below(limit: usize) -> usize {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("the clock is set");
+    now.subsec_nanos() as usize % limit
+}

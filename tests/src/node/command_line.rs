@@ -1,0 +1,144 @@
+//! How a node's process is started: chiplog's command line, or that of Apache Kafka with its
+//! `server.properties`, optionally inside a mount namespace with a small disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::Setup;
+use crate::place::{chiplog_command, free_port, kafka_class_path, tests_directory};
+
+/// Which broker the tests run against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// chiplog, standalone.
+    Chiplog,
+    /// Apache Kafka 3.9.1 as its own controller, to check the tests themselves.
+    Kafka,
+}
+
+/// Where one node lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    pub port: u16,
+    pub directory: &'a Path,
+}
+
+/// The node's one entry of `log.dirs`.
+pub fn log_directory(directory: &Path) -> PathBuf {
+    directory.join("data")
+}
+
+/// Where the node's standard output and standard error go.
+pub fn output_file(directory: &Path) -> PathBuf {
+    directory.join("output.log")
+}
+
+impl Target {
+    /// What `CHIPLOG_TEST_TARGET` names; chiplog if it is not set.
+    pub fn of_this_run() -> Target {
+        match std::env::var("CHIPLOG_TEST_TARGET").as_deref() {
+            Err(_) | Ok("chiplog") => Target::Chiplog,
+            Ok("kafka") => Target::Kafka,
+            Ok(other) => panic!("CHIPLOG_TEST_TARGET is chiplog or kafka, not {other}"),
+        }
+    }
+
+    /// Does what comes before the first start: directories, Kafka's properties and format.
+    pub fn prepare(self, place: &Place<'_>, setup: &Setup) {
+        fs::create_dir_all(log_directory(place.directory)).expect("directories can be made");
+        if self == Target::Kafka {
+            write_kafka_properties(place, setup);
+        }
+    }
+
+    /// The command that starts the node.
+    pub fn command(self, place: &Place<'_>, setup: &Setup) -> Command {
+        let words = match self {
+            Target::Chiplog => chiplog_words(place, setup),
+            Target::Kafka => kafka_words(place),
+        };
+        let mut command;
+        match setup.disk_bytes {
+            None => {
+                command = Command::new(&words[0]);
+                command.args(&words[1..]);
+            }
+            Some(bytes) => {
+                command = Command::new("unshare");
+                if !rustix::process::geteuid().is_root() {
+                    command.arg("--map-root-user");
+                }
+                let mount = format!("mount -t tmpfs -o size={bytes} chiplog-test \"$0\"");
+                command.args(["--mount", "sh", "-c", &format!("{mount} && exec \"$@\"")]);
+                command.arg(log_directory(place.directory)).args(words);
+            }
+        }
+        command.current_dir(place.directory);
+        command
+    }
+}
+
+fn chiplog_words(place: &Place<'_>, setup: &Setup) -> Vec<String> {
+    let mut words = vec![chiplog_command().display().to_string(), "serve".into()];
+    let own = [
+        (
+            "listeners".into(),
+            format!("PLAINTEXT://127.0.0.1:{}", place.port),
+        ),
+        (
+            "log.dirs".into(),
+            log_directory(place.directory).display().to_string(),
+        ),
+    ];
+    for (key, value) in own.into_iter().chain(setup.settings.iter().cloned()) {
+        words.push("--override".into());
+        words.push(format!("{key}={value}"));
+    }
+    words
+}
+
+fn kafka_words(place: &Place<'_>) -> Vec<String> {
+    // Every start formats the directory if that was not done, so that it works on a disk that is
+    // only there inside the node's mount namespace.
+    let java = java("-Xmx1g");
+    let properties = kafka_properties(place.directory).display().to_string();
+    let format = format!(
+        "{java} kafka.tools.StorageTool format --ignore-formatted --cluster-id \
+         AAAAAAAAAAAAAAAAAAAAAQ --config {properties} && exec {java} kafka.Kafka {properties}"
+    );
+    vec!["sh".into(), "-c".into(), format]
+}
+
+fn java(memory: &str) -> String {
+    let log4j = tests_directory().join("java/log4j.properties");
+    let class_path = kafka_class_path();
+    format!(
+        "java {memory} -XX:TieredStopAtLevel=1 -Dlog4j.configuration=file:{} -cp '{class_path}'",
+        log4j.display()
+    )
+}
+
+fn kafka_properties(directory: &Path) -> PathBuf {
+    directory.join("server.properties")
+}
+
+fn write_kafka_properties(place: &Place<'_>, setup: &Setup) {
+    let broker = place.port;
+    let controller = free_port();
+    let mut text = format!(
+        "process.roles=broker,controller\n\
+         node.id=1\n\
+         controller.quorum.voters=1@127.0.0.1:{controller}\n\
+         controller.listener.names=CONTROLLER\n\
+         listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{broker}\n\
+         offsets.topic.replication.factor=1\n\
+         log.dirs={}\n",
+        log_directory(place.directory).display()
+    );
+    for (key, value) in &setup.settings {
+        text.push_str(&format!("{key}={value}\n"));
+    }
+    fs::write(kafka_properties(place.directory), text).expect("the directory is writable");
+}
