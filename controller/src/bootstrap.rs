@@ -5,8 +5,8 @@ use protocol::ids::{BrokerEpoch, BrokerId, Uuid};
 
 use crate::image::{Endpoint, Image, METADATA_VERSION};
 use crate::record::{
-    BrokerEndpoint, BrokerFeature, BrokerRegistrationChangeRecord, FeatureLevelRecord, Record,
-    RegisterBrokerRecord,
+    BeginTransactionRecord, BrokerEndpoint, BrokerFeature, BrokerRegistrationChangeRecord,
+    EndTransactionRecord, FeatureLevelRecord, Record, RegisterBrokerRecord, ZkMigrationStateRecord,
 };
 
 /// The metadata.version whose records are written: 3.9-IV0.
@@ -32,15 +32,24 @@ pub struct Registration {
     pub log_dirs: Vec<Uuid>,
 }
 
-/// The records of a log that has none: which records may follow.
+/// The records of a log that has none, as a controller writes them when it first leads: which
+/// records may follow, and that there is no migration. Empty if the log has them.
 pub fn first_records(image: &Image) -> Vec<Record> {
-    match image.feature(METADATA_VERSION) {
-        Some(_) => Vec::new(),
-        None => vec![Record::FeatureLevel(FeatureLevelRecord {
+    if image.feature(METADATA_VERSION).is_some() {
+        return Vec::new();
+    }
+    let name = Some("Bootstrap records".into());
+    vec![
+        Record::BeginTransaction(BeginTransactionRecord { name }),
+        Record::FeatureLevel(FeatureLevelRecord {
             name: METADATA_VERSION.into(),
             feature_level: METADATA_VERSION_LEVEL,
-        })],
-    }
+        }),
+        Record::ZkMigrationState(ZkMigrationStateRecord {
+            zk_migration_state: 0,
+        }),
+        Record::EndTransaction(EndTransactionRecord {}),
+    ]
 }
 
 /// The registration of a node that starts: fenced until it is ready.
@@ -60,16 +69,27 @@ pub fn register(registration: &Registration) -> Record {
         incarnation_id: registration.incarnation,
         broker_epoch: registration.epoch.0,
         end_points: endpoints.collect(),
-        features: vec![BrokerFeature {
-            name: METADATA_VERSION.into(),
-            min_supported_version: METADATA_VERSION_LEVEL_MIN,
-            max_supported_version: METADATA_VERSION_LEVEL,
-        }],
+        features: vec![
+            feature("kraft.version", 0, 1),
+            feature(
+                METADATA_VERSION,
+                METADATA_VERSION_LEVEL_MIN,
+                METADATA_VERSION_LEVEL,
+            ),
+        ],
         rack: registration.rack.clone().map(Into::into),
         fenced: true,
         in_controlled_shutdown: false,
         log_dirs: registration.log_dirs.clone(),
     })
+}
+
+fn feature(name: &'static str, min: i16, max: i16) -> BrokerFeature<'static> {
+    BrokerFeature {
+        name: name.into(),
+        min_supported_version: min,
+        max_supported_version: max,
+    }
 }
 
 /// The node is ready, or on its way out.

@@ -8,6 +8,8 @@
 mod brokers;
 mod loader;
 mod replay;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 use std::collections::BTreeMap;

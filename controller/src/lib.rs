@@ -19,6 +19,9 @@ pub mod topic_config;
 pub mod topic_name;
 pub mod topics;
 
+#[cfg(test)]
+mod testing;
+
 pub use decision::{Decision, Draw, Refusal};
 pub use image::Image;
 pub use record::Record;

@@ -5,6 +5,8 @@ pub mod create;
 pub mod delete;
 pub mod grow;
 pub mod internal;
+#[cfg(test)]
+mod tests;
 
 use protocol::ids::{BrokerId, Uuid};
 

@@ -36,6 +36,14 @@ pub fn delete(image: &Image, topics: &[Doomed]) -> Decision<Vec<Deleted>> {
         asked.add(topic);
     }
     let mut outcome = asked.refused;
+    for name in &asked.names.twice {
+        let refusal = Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.");
+        outcome.push(refused(Some(name.clone()), Uuid::ZERO, refusal));
+    }
+    for id in &asked.ids.twice {
+        let refusal = Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic id.");
+        outcome.push(refused(None, *id, refusal));
+    }
     let mut found: BTreeMap<Uuid, String> = BTreeMap::new();
     for id in asked.ids.once {
         match image.topic_by_id(id) {
