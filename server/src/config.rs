@@ -1,11 +1,13 @@
 //! The node's configuration: Kafka's `server.properties`, read once at the start.
 //!
 //! `properties` reads the text, `keys` is the table of what may stand in it, `values` checks and
-//! answers by key, `listeners` understands addresses, `load` makes the typed [`ServerConfig`],
+//! answers by key, `listeners` understands addresses, `load` makes the typed [`ServerConfig`] with
+//! `coordination` for its coordinators,
 //! `describe` answers DescribeConfigs, `topic_log` makes what a log is told from it.
 //! Nothing here opens a socket or a data directory. Invariant: a `ServerConfig` that exists was
 //! checked whole; no later step refuses a value.
 
+pub mod coordination;
 pub mod describe;
 pub mod keys;
 pub mod listeners;
@@ -22,6 +24,7 @@ use std::time::Duration;
 use controller::topics::internal::InternalTopics;
 use protocol::ids::BrokerId;
 
+pub use coordination::{GroupSettings, TransactionSettings};
 pub use engine::config::Validation;
 pub use listeners::{Listener, SecurityProtocol};
 pub use load::ConfigError;
@@ -116,29 +119,10 @@ pub struct ServerConfig {
     /// `replica.lag.time.max.ms`.
     pub replica_lag_time_max: Duration,
 
-    /// `group.min.session.timeout.ms`.
-    pub group_min_session_timeout: Duration,
-    /// `group.max.session.timeout.ms`.
-    pub group_max_session_timeout: Duration,
-    /// `group.initial.rebalance.delay.ms`.
-    pub group_initial_rebalance_delay: Duration,
-    /// `group.max.size`.
-    pub group_max_size: usize,
-    /// `offset.metadata.max.bytes`.
-    pub offset_metadata_max_bytes: usize,
-    /// `offsets.commit.timeout.ms`.
-    pub offsets_commit_timeout: Duration,
-    /// `offsets.retention.minutes`.
-    pub offsets_retention: Duration,
-    /// `offsets.retention.check.interval.ms`.
-    pub offsets_retention_check_interval: Duration,
-
-    /// `transaction.max.timeout.ms`.
-    pub transaction_max_timeout: Duration,
-    /// `transactional.id.expiration.ms`.
-    pub transactional_id_expiration: Duration,
-    /// `transaction.partition.verification.enable`.
-    pub transaction_partition_verification_enable: bool,
+    /// What the group coordinator is told.
+    pub groups: GroupSettings,
+    /// What the transaction coordinator is told.
+    pub transactions: TransactionSettings,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration: Duration,
     /// `producer.id.expiration.check.interval.ms`.

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use controller::config_key::{ConfigValue, InvalidConfig};
-use controller::topics::internal::InternalTopics;
 use protocol::ids::BrokerId;
 
+use super::coordination::{self, GroupSettings, TransactionSettings};
 use super::listeners::{self, Listener, SecurityProtocol};
 use super::{ServerConfig, Validation, Values, properties};
 
@@ -369,25 +369,23 @@ fn unless_negative(values: &Values, name: &str) -> Option<usize> {
     usize::try_from(values.whole(name)).ok()
 }
 
+/// -1 stands for "without end".
+fn unless_forever(values: &Values, name: &str) -> Option<Duration> {
+    u64::try_from(values.whole(name))
+        .ok()
+        .map(Duration::from_millis)
+}
+
+fn node_id(values: &Values) -> BrokerId {
+    let given = [values.whole("node.id"), values.whole("broker.id")];
+    BrokerId(given.into_iter().find(|id| *id >= 0).unwrap_or(0) as i32)
+}
+
 /// The largest number stands for "never".
 fn unless_never(values: &Values, name: &str) -> Option<Duration> {
     match values.whole(name) {
         i64::MAX => None,
         _ => Some(values.millis(name)),
-    }
-}
-
-fn internal_topics(values: &Values) -> InternalTopics {
-    let int = |name| i32::try_from(values.whole(name)).expect("an INT key");
-    let short = |name| i16::try_from(values.whole(name)).expect("a SHORT key");
-    InternalTopics {
-        offsets_partitions: int("offsets.topic.num.partitions"),
-        offsets_replication_factor: short("offsets.topic.replication.factor"),
-        offsets_segment_bytes: int("offsets.topic.segment.bytes"),
-        transaction_partitions: int("transaction.state.log.num.partitions"),
-        transaction_replication_factor: short("transaction.state.log.replication.factor"),
-        transaction_segment_bytes: int("transaction.state.log.segment.bytes"),
-        transaction_min_isr: int("transaction.state.log.min.isr"),
     }
 }
 
@@ -407,19 +405,16 @@ fn build(
 ) -> Result<ServerConfig, ConfigError> {
     let v = &values;
     let log_dirs = log_dirs(v)?;
-    let id = [v.whole("node.id"), v.whole("broker.id")]
-        .into_iter()
-        .find(|id| *id >= 0);
     Ok(ServerConfig {
         warnings: warnings(v),
-        node_id: BrokerId(id.unwrap_or(0) as i32),
+        node_id: node_id(v),
         rack: v.text("broker.rack"),
         listeners,
         advertised_listeners,
         inter_broker_listener,
         metadata_log_dir: v
             .text("metadata.log.dir")
-            .map_or_else(|| log_dirs[0].clone(), PathBuf::from),
+            .map_or(log_dirs[0].clone(), PathBuf::from),
         log_dirs,
         num_shards: v.whole_if_set("num.shards").map(|shards| shards as usize),
         validation: validation(v),
@@ -429,8 +424,7 @@ fn build(
         socket_send_buffer_bytes: unless_negative(v, "socket.send.buffer.bytes"),
         socket_receive_buffer_bytes: unless_negative(v, "socket.receive.buffer.bytes"),
         socket_listen_backlog_size: v.whole("socket.listen.backlog.size") as u32,
-        connections_max_idle: unless_negative(v, "connections.max.idle.ms")
-            .map(|ms| Duration::from_millis(ms as u64)),
+        connections_max_idle: unless_forever(v, "connections.max.idle.ms"),
         max_connections: v.count("max.connections"),
         max_connections_per_ip: v.count("max.connections.per.ip"),
         max_connections_per_ip_overrides: ip_limits(v)?,
@@ -442,7 +436,7 @@ fn build(
         default_replication_factor: v.whole("default.replication.factor") as i16,
         auto_create_topics_enable: v.flag("auto.create.topics.enable"),
         delete_topic_enable: v.flag("delete.topic.enable"),
-        internal_topics: internal_topics(v),
+        internal_topics: coordination::internal_topics(v),
         num_recovery_threads_per_data_dir: v.count("num.recovery.threads.per.data.dir"),
         log_retention_check_interval: v.millis("log.retention.check.interval.ms"),
         log_flush_offset_checkpoint_interval: v.millis("log.flush.offset.checkpoint.interval.ms"),
@@ -456,18 +450,8 @@ fn build(
         replica_high_watermark_checkpoint_interval: v
             .millis("replica.high.watermark.checkpoint.interval.ms"),
         replica_lag_time_max: v.millis("replica.lag.time.max.ms"),
-        group_min_session_timeout: v.millis("group.min.session.timeout.ms"),
-        group_max_session_timeout: v.millis("group.max.session.timeout.ms"),
-        group_initial_rebalance_delay: v.millis("group.initial.rebalance.delay.ms"),
-        group_max_size: v.count("group.max.size"),
-        offset_metadata_max_bytes: v.count("offset.metadata.max.bytes"),
-        offsets_commit_timeout: v.millis("offsets.commit.timeout.ms"),
-        offsets_retention: Duration::from_secs(60 * v.count("offsets.retention.minutes") as u64),
-        offsets_retention_check_interval: v.millis("offsets.retention.check.interval.ms"),
-        transaction_max_timeout: v.millis("transaction.max.timeout.ms"),
-        transactional_id_expiration: v.millis("transactional.id.expiration.ms"),
-        transaction_partition_verification_enable: v
-            .flag("transaction.partition.verification.enable"),
+        groups: GroupSettings::of(v),
+        transactions: TransactionSettings::of(v),
         producer_id_expiration: v.millis("producer.id.expiration.ms"),
         producer_id_expiration_check_interval: v.millis("producer.id.expiration.check.interval.ms"),
         values,
