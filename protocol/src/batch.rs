@@ -10,6 +10,7 @@
 //! checked.
 
 mod builder;
+pub mod control;
 mod header;
 mod record;
 mod sequence;
@@ -25,6 +26,8 @@ pub use header::{
 pub use record::{Headers, RecordIter, RecordView};
 pub use sequence::{last_sequence, next_sequence, sequence_after, sequence_distance};
 pub use view::{BatchView, Batches};
+
+use crate::compression::DecompressError;
 
 /// What is wrong with a batch, or with the bytes where one should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -90,6 +93,15 @@ pub enum BatchError {
     /// Offsets, time or producer fields are what no client may send.
     #[error("a client may not send this batch: {0}")]
     NotFromClient(&'static str),
+}
+
+impl From<DecompressError> for BatchError {
+    fn from(error: DecompressError) -> Self {
+        match error {
+            DecompressError::Damaged => BatchError::Decompression,
+            DecompressError::TooLarge { limit } => BatchError::TooLarge { limit },
+        }
+    }
 }
 
 #[cfg(test)]

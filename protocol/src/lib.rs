@@ -7,8 +7,10 @@
 pub mod api;
 pub mod batch;
 pub mod checksum;
+pub mod compression;
 pub mod error;
 pub mod ids;
+pub mod legacy_record_set;
 pub mod messages;
 pub mod records;
 pub mod wire;

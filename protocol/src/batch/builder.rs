@@ -5,6 +5,7 @@ use super::header::{
     Attributes, BATCH_OVERHEAD, BatchHeader, CRC_AT, CRC_COVERS_FROM, Compression, LOG_OVERHEAD,
     TimestampType,
 };
+use crate::compression;
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs};
 use crate::wire::{Encoder, varint_len, varlong_len};
 
@@ -203,12 +204,11 @@ impl BatchBuilder {
             "a batch spans at least one offset"
         );
         let attributes = self.attributes();
-        assert_eq!(
-            self.options.compression,
-            Compression::None,
-            "only plain batches are built"
-        );
         let mut bytes = self.encoder.finish().bytes;
+        if self.options.compression != Compression::None {
+            let records = bytes.split_off(BATCH_OVERHEAD);
+            compression::compress(self.options.compression, &records, &mut bytes);
+        }
         let header = BatchHeader {
             base_offset: self.options.base_offset,
             length: i32::try_from(bytes.len() - LOG_OVERHEAD).expect("a batch is under 2 GiB"),

@@ -160,3 +160,82 @@ fn a_compacted_batch_keeps_its_span() {
     batch.validate_relaxed().unwrap();
     assert_eq!(batch.records().unwrap().count(), 0);
 }
+
+#[test]
+fn compressed_batches_are_read_back() {
+    for compression in Compression::ALL {
+        let mut builder = BatchBuilder::new(BatchOptions {
+            compression,
+            ..BatchOptions::default()
+        });
+        for at in 0..1000 {
+            builder.append(&record(at, b"a value that is like the others"));
+        }
+        let plain = builder.size_uncompressed();
+        let bytes = builder.finish();
+        let batch = BatchView::first_of(&bytes).unwrap();
+        assert_eq!(batch.compression(), Ok(compression));
+        let mut scratch = Vec::new();
+        batch.validate_strict(&mut scratch, plain).unwrap();
+        let records: Result<Vec<_>, _> = batch.records_in(&mut scratch, plain).unwrap().collect();
+        assert_eq!(records.unwrap().len(), 1000);
+        if compression != Compression::None {
+            assert!(bytes.len() < plain / 2);
+            assert_eq!(batch.records().err(), Some(BatchError::Compressed));
+            let limit = 1000;
+            let result = batch.validate_strict(&mut scratch, limit);
+            assert_eq!(result, Err(BatchError::TooLarge { limit }));
+        }
+    }
+}
+
+/// The batch with its CRC made right again.
+fn with_crc(mut bytes: Vec<u8>) -> Vec<u8> {
+    let crc = crate::checksum::crc32c(&bytes[CRC_COVERS_FROM..]);
+    bytes[CRC_AT..][..4].copy_from_slice(&crc.to_be_bytes());
+    bytes
+}
+
+#[test]
+fn strict_validation_reads_every_record() {
+    let good = batch_of_three();
+    let mut scratch = Vec::new();
+    let strict = |bytes: Vec<u8>, scratch: &mut Vec<u8>| {
+        let bytes = with_crc(bytes);
+        let batch = BatchView::first_of(&bytes).unwrap();
+        batch.validate_relaxed().unwrap();
+        batch.validate_strict(scratch, 1000)
+    };
+    strict(good.clone(), &mut scratch).unwrap();
+
+    // One record more than the header says, and one less.
+    let mut bad = good.clone();
+    bad[RECORDS_COUNT_AT + 3] = 2;
+    let trailing = BatchError::InvalidRecord {
+        index: 2,
+        what: "there is something after the last record",
+    };
+    assert_eq!(strict(bad, &mut scratch), Err(trailing));
+    let mut bad = good.clone();
+    bad[RECORDS_COUNT_AT + 3] = 4;
+    bad[LAST_OFFSET_DELTA_AT + 3] = 3;
+    assert_eq!(
+        strict(bad, &mut scratch),
+        Err(BatchError::InvalidRecord {
+            index: 3,
+            what: "it is cut short"
+        })
+    );
+    // A record whose offset does not ascend: the delta of the second is its fifth byte.
+    let second = RECORDS_AT + 1 + usize::from(good[RECORDS_AT] >> 1);
+    let mut bad = good.clone();
+    assert_eq!(bad[second + 4], 2, "the zigzag of 1");
+    bad[second + 4] = 0;
+    assert_eq!(
+        strict(bad, &mut scratch),
+        Err(BatchError::InvalidRecord {
+            index: 1,
+            what: "its offset is out of order, or beyond the batch"
+        })
+    );
+}

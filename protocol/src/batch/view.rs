@@ -7,6 +7,7 @@ use super::header::{
 };
 use super::record::{RECORD_BYTES_MIN, RecordIter};
 use super::{BatchError, Compression};
+use crate::compression;
 use crate::ids::{LeaderEpoch, Offset, TimestampMs};
 
 /// Walks the batches of a record set, one after the other.
@@ -146,6 +147,31 @@ impl<'a> BatchView<'a> {
             return refuse("it is transactional and has no producer id");
         }
         Ok(())
+    }
+
+    /// Checks every record besides: lengths, offsets, headers' names, nothing left over. Compressed
+    /// records are decompressed into `scratch`, at most `limit` bytes.
+    pub fn validate_strict(&self, scratch: &mut Vec<u8>, limit: usize) -> Result<(), BatchError> {
+        self.validate_relaxed()?;
+        self.records_in(scratch, limit)?
+            .try_for_each(|record| record.map(drop))
+    }
+
+    /// The records, decompressed into `scratch` if need be, at most `limit` bytes of them.
+    pub fn records_in<'s>(
+        &self,
+        scratch: &'s mut Vec<u8>,
+        limit: usize,
+    ) -> Result<RecordIter<'s>, BatchError>
+    where
+        'a: 's,
+    {
+        let compression = self.compression()?;
+        if compression == Compression::None {
+            return Ok(RecordIter::new(&self.header, self.payload()));
+        }
+        compression::decompress(compression, self.payload(), limit, scratch)?;
+        Ok(RecordIter::new(&self.header, scratch))
     }
 
     /// The records of an uncompressed batch.

@@ -1,0 +1,156 @@
+//! Compresses and decompresses what a batch holds, in the framings that Kafka's clients use.
+//!
+//! The data path never decompresses; strict validation, compaction, conversion of old formats and
+//! tools do. Invariant: decompressing takes no more memory than the caller's limit and a small
+//! constant, whatever the input says of itself.
+
+mod lz4;
+mod snappy;
+
+pub use crate::batch::Compression;
+pub(crate) use lz4::HeaderChecksum;
+
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use std::io::{Read, Write};
+
+/// The level at which Kafka compresses with Zstandard, if it is not told one.
+const ZSTD_LEVEL: i32 = 3;
+/// How much to allow for at first, where the input does not say how large its content is.
+const FIRST_GUESS_BYTES: usize = 64 * 1024;
+
+/// Why something cannot be decompressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum DecompressError {
+    /// It is not what its compression type makes, or is cut short.
+    #[error("the compressed data is damaged")]
+    Damaged,
+    /// Its content is larger than the caller allows.
+    #[error("the decompressed data takes more than {limit} bytes")]
+    TooLarge {
+        /// What the caller allows, in bytes.
+        limit: usize,
+    },
+}
+
+/// Puts the content of `input`, at most `limit` bytes, into `out` in place of what was there.
+pub fn decompress(
+    compression: Compression,
+    input: &[u8],
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), DecompressError> {
+    out.clear();
+    match compression {
+        Compression::None => {
+            if input.len() > limit {
+                return Err(DecompressError::TooLarge { limit });
+            }
+            out.extend_from_slice(input);
+            Ok(())
+        }
+        Compression::Gzip => gunzip(input, limit, out),
+        Compression::Snappy => snappy::decompress(input, limit, out),
+        Compression::Lz4 => lz4::decompress(input, HeaderChecksum::Checked, limit, out),
+        Compression::Zstd => unzstd(input, limit, out),
+    }
+}
+
+/// The same for what stands in a message of magic 0, whose LZ4 frames have a wrong header
+/// checksum.
+pub(crate) fn decompress_magic_0(
+    compression: Compression,
+    input: &[u8],
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), DecompressError> {
+    if compression != Compression::Lz4 {
+        return decompress(compression, input, limit, out);
+    }
+    out.clear();
+    lz4::decompress(input, HeaderChecksum::Ignored, limit, out)
+}
+
+/// Makes the header checksum of an LZ4 frame the wrong one that clients of magic 0 expect.
+pub(crate) fn break_lz4_header_checksum(frame: &mut [u8]) {
+    lz4::break_header_checksum(frame);
+}
+
+/// Appends `input` to `out`, compressed as Kafka's clients expect it.
+///
+/// # Panics
+/// If memory runs out, or Zstandard cannot be set up.
+pub fn compress(compression: Compression, input: &[u8], out: &mut Vec<u8>) {
+    match compression {
+        Compression::None => out.extend_from_slice(input),
+        Compression::Gzip => {
+            let mut encoder = GzEncoder::new(out, flate2::Compression::default());
+            encoder
+                .write_all(input)
+                .expect("writing to memory does not fail");
+            encoder.finish().expect("writing to memory does not fail");
+        }
+        Compression::Snappy => snappy::compress(input, out),
+        Compression::Lz4 => lz4::compress(input, out),
+        Compression::Zstd => {
+            let compressed =
+                zstd::bulk::compress(input, ZSTD_LEVEL).expect("the output buffer is large enough");
+            out.extend_from_slice(&compressed);
+        }
+    }
+}
+
+fn gunzip(input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), DecompressError> {
+    // One byte more than allowed tells too much from just enough.
+    let most = limit.saturating_add(1) as u64;
+    MultiGzDecoder::new(input)
+        .take(most)
+        .read_to_end(out)
+        .map_err(|_| DecompressError::Damaged)?;
+    if out.len() > limit {
+        out.clear();
+        return Err(DecompressError::TooLarge { limit });
+    }
+    Ok(())
+}
+
+/// Decompresses in one go, with the output as the window: a streaming decoder would allocate the
+/// window that the frame asks for, up to 128 MiB.
+fn unzstd(input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), DecompressError> {
+    let said = zstd::zstd_safe::get_frame_content_size(input)
+        .map_err(|_| DecompressError::Damaged)?
+        .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    if said.is_some_and(|bytes| bytes > limit) {
+        return Err(DecompressError::TooLarge { limit });
+    }
+    let mut decompressor = zstd::bulk::Decompressor::new().map_err(|_| DecompressError::Damaged)?;
+    let mut guess = said
+        .unwrap_or_else(|| input.len().saturating_mul(4))
+        .max(FIRST_GUESS_BYTES)
+        .min(limit);
+    loop {
+        out.clear();
+        out.reserve_exact(guess);
+        match decompressor.decompress_to_buffer(input, out) {
+            Ok(_) if out.len() <= limit => return Ok(()),
+            Ok(_) => break,
+            // The binding tells errors apart only by their text; a larger buffer helps only if
+            // the content is larger than the last one.
+            Err(error)
+                if !error
+                    .to_string()
+                    .contains("Destination buffer is too small") =>
+            {
+                out.clear();
+                return Err(DecompressError::Damaged);
+            }
+            Err(_) if guess >= limit => break,
+            Err(_) => guess = guess.saturating_mul(4).min(limit),
+        }
+    }
+    out.clear();
+    Err(DecompressError::TooLarge { limit })
+}
+
+#[cfg(test)]
+mod tests;

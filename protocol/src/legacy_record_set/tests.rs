@@ -1,0 +1,111 @@
+use super::*;
+
+const CODECS: [Compression; 4] = [
+    Compression::None,
+    Compression::Gzip,
+    Compression::Snappy,
+    Compression::Lz4,
+];
+
+type Owned = (i64, Option<i64>, Option<Vec<u8>>, Option<Vec<u8>>);
+
+fn read_all(set: &[u8], limit: usize) -> Result<Vec<Owned>, LegacyError> {
+    let mut records = Vec::new();
+    read(set, limit, &mut |record| {
+        records.push((
+            record.offset.0,
+            record.timestamp.map(|timestamp| timestamp.0),
+            record.key.map(<[u8]>::to_vec),
+            record.value.map(<[u8]>::to_vec),
+        ));
+    })
+    .map(|()| records)
+}
+
+fn set(magic: LegacyMagic, compression: Compression, append: Option<i64>) -> Vec<u8> {
+    let mut builder = LegacyBuilder::new(magic, compression, append.map(TimestampMs));
+    builder.append(Offset(10), TimestampMs(1000), Some(b"k"), Some(b"one"));
+    builder.append(Offset(11), TimestampMs(900), None, Some(b"two"));
+    builder.append(Offset(13), TimestampMs(1100), Some(b"gone"), None);
+    builder.finish()
+}
+
+#[test]
+fn what_is_built_is_read_back() {
+    for compression in CODECS {
+        for (magic, append) in [
+            (LegacyMagic::V0, None),
+            (LegacyMagic::V1, None),
+            (LegacyMagic::V1, Some(77)),
+        ] {
+            let time = |timestamp| match magic {
+                LegacyMagic::V0 => None,
+                LegacyMagic::V1 => append.or(Some(timestamp)),
+            };
+            let expected = [
+                (10, time(1000), Some(b"k".to_vec()), Some(b"one".to_vec())),
+                (11, time(900), None, Some(b"two".to_vec())),
+                (13, time(1100), Some(b"gone".to_vec()), None),
+            ];
+            let set = set(magic, compression, append);
+            assert_eq!(magic_of(&set), Some(i8::from(magic == LegacyMagic::V1)));
+            assert_eq!(
+                read_all(&set, 1000).unwrap(),
+                expected,
+                "{magic:?} {compression:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn damage_is_found() {
+    for compression in CODECS {
+        let good = set(LegacyMagic::V1, compression, None);
+        // Only an entry's offset is not covered by a CRC or a check.
+        let first_size = usize::from(good[11]);
+        for at in 12..ENTRY_OVERHEAD + first_size {
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            assert!(
+                read_all(&bad, 1000).is_err(),
+                "{compression:?}: a changed byte at {at}"
+            );
+        }
+        for len in 1..good.len() {
+            assert!(compression == Compression::None || read_all(&good[..len], 1000).is_err());
+        }
+    }
+    let good = set(LegacyMagic::V1, Compression::None, None);
+    let mut entries = Entries::new(&good[..good.len() - 1]);
+    assert_eq!(entries.by_ref().filter(Result::is_ok).count(), 2);
+    assert!(entries.position() > 0);
+}
+
+#[test]
+fn wrappers_share_one_limit() {
+    let one = set(LegacyMagic::V1, Compression::Gzip, None);
+    let content: usize = set(LegacyMagic::V1, Compression::None, None).len();
+    let two = [one.clone(), one].concat();
+    assert_eq!(read_all(&two, 2 * content).unwrap().len(), 6);
+    let limit = 2 * content - 1;
+    assert_eq!(read_all(&two, limit), Err(LegacyError::TooLarge { limit }));
+}
+
+#[test]
+fn wrappers_do_not_nest() {
+    let inner = set(LegacyMagic::V1, Compression::Gzip, None);
+    let mut content = Vec::new();
+    compression::compress(Compression::Gzip, &inner, &mut content);
+    let mut builder = LegacyBuilder::new(LegacyMagic::V1, Compression::None, None);
+    builder.append(Offset(0), TimestampMs(0), None, Some(&content));
+    let mut nested = builder.finish();
+    // Make the plain message a wrapper: set its compression, and its CRC anew.
+    nested[17] = Compression::Gzip as u8;
+    let crc = checksum::crc32(&nested[16..]);
+    nested[12..16].copy_from_slice(&crc.to_be_bytes());
+    assert_eq!(
+        read_all(&nested, 1000),
+        Err(LegacyError::Damaged("a wrapper holds a wrapper"))
+    );
+}
