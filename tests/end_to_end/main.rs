@@ -4,7 +4,11 @@
 //! which promise of the project it shows; what they stand on is in tests/src/.
 
 mod console;
+mod disk_trouble;
+mod dump_log;
 mod flights_survive;
+mod footprint;
+mod hostile_input;
 mod idempotence;
 mod java_clients;
 mod librdkafka;

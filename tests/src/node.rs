@@ -27,7 +27,7 @@ const SHOWN_OF_LOG_BYTES: usize = 20_000;
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
     settings: Vec<(String, String)>,
-    disk_bytes: Option<u64>,
+    disk: Disk,
     target: Option<Target>,
 }
 
@@ -49,11 +49,26 @@ impl Setup {
         self
     }
 
-    /// Puts the data directory on a file system of its own with room for `bytes`.
-    pub fn disk_of(mut self, bytes: u64) -> Setup {
-        self.disk_bytes = Some(bytes);
+    /// Puts the data directory on another file system.
+    pub fn on(mut self, disk: Disk) -> Setup {
+        self.disk = disk;
         self
     }
+}
+
+/// The file system that holds a node's data directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Disk {
+    /// That of the machine's temporary files.
+    #[default]
+    OfTheMachine,
+    /// A file system in memory with room for so many bytes, gone when the node ends.
+    Small {
+        /// Its size.
+        bytes: u64,
+    },
+    /// A file system that cannot be written to.
+    ReadOnly,
 }
 
 /// One running (or stopped, or killed) broker of its own cluster.
@@ -205,10 +220,10 @@ impl Node {
     /// The node's one entry of `log.dirs`, as this process sees it.
     pub fn log_directory(&self) -> PathBuf {
         let directory = command_line::log_directory(self.directory.path());
-        match self.setup.disk_bytes {
-            None => directory,
+        match self.setup.disk {
+            Disk::OfTheMachine => directory,
             // The file system is mounted only in the node's own mount namespace.
-            Some(_) => {
+            Disk::Small { .. } | Disk::ReadOnly => {
                 let inside = directory
                     .strip_prefix("/")
                     .expect("the directory is absolute");

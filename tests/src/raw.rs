@@ -5,7 +5,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// An answer that takes longer than this never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -271,7 +271,11 @@ pub fn batch(values: &[&[u8]]) -> Vec<u8> {
 /// A record batch v2 by the producer and from the sequence number given.
 pub fn batch_by(producer: i64, epoch: i16, sequence: i32, values: &[&[u8]]) -> Vec<u8> {
     let count = i32::try_from(values.len()).expect("test batches are small");
-    let timestamp_ms = 1_700_000_000_000;
+    // Brokers forget producers by the time of their last batch, so it must be a time of today.
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("the clock is set");
+    let timestamp_ms = i64::try_from(now.as_millis()).expect("the clock is not mad");
     let mut records = Body::new();
     for (delta, value) in values.iter().enumerate() {
         let delta = i32::try_from(delta).expect("test batches are small");

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Setup;
+use super::{Disk, Setup};
 use crate::place::{chiplog_command, free_port, kafka_class_path, tests_directory};
 
 /// Which broker the tests run against.
@@ -58,21 +58,23 @@ impl Target {
             Target::Chiplog => chiplog_words(place, setup),
             Target::Kafka => kafka_words(place),
         };
+        let options = match setup.disk {
+            Disk::OfTheMachine => None,
+            Disk::Small { bytes } => Some(format!("size={bytes}")),
+            Disk::ReadOnly => Some("ro".into()),
+        };
         let mut command;
-        match setup.disk_bytes {
-            None => {
-                command = Command::new(&words[0]);
-                command.args(&words[1..]);
+        if let Some(options) = options {
+            command = Command::new("unshare");
+            if !rustix::process::geteuid().is_root() {
+                command.arg("--map-root-user");
             }
-            Some(bytes) => {
-                command = Command::new("unshare");
-                if !rustix::process::geteuid().is_root() {
-                    command.arg("--map-root-user");
-                }
-                let mount = format!("mount -t tmpfs -o size={bytes} chiplog-test \"$0\"");
-                command.args(["--mount", "sh", "-c", &format!("{mount} && exec \"$@\"")]);
-                command.arg(log_directory(place.directory)).args(words);
-            }
+            let mount = format!("mount -t tmpfs -o {options} chiplog-test \"$0\"");
+            command.args(["--mount", "sh", "-c", &format!("{mount} && exec \"$@\"")]);
+            command.arg(log_directory(place.directory)).args(words);
+        } else {
+            command = Command::new(&words[0]);
+            command.args(&words[1..]);
         }
         command.current_dir(place.directory);
         command
