@@ -1,1 +1,71 @@
-//! engine
+//! One partition's log on disk, byte for byte as Apache Kafka 3.9 keeps it: segments, indexes,
+//! leader epochs, producers' states, recovery, and the log directories that hold them.
+//!
+//! Knows nothing of the network, of replicas or of other partitions. A [`log::Log`] belongs to one
+//! core. What touches files is a plan that owns what it needs (`Write`, `Read`, `Flush`,
+//! `OffsetLookup`) and runs on the core's ring, or says in its name or documentation that it
+//! blocks: start-up code and `ring::offload`.
+//!
+//! The way of an append, file by file: `append` (what comes in) → `enqueue` (is it sound?) →
+//! `assign` (sequence numbers, offsets, one write of all that waits) → `write` (and `roll`) →
+//! `finish`. Of a read: `read` → `hot_tail`, or an index (`active_index`, `index_map`) and
+//! `batch_walk` → `log_slice`. Of a start: `directory` → `load` → `leftovers`, `recovery`,
+//! `producer_load`.
+
+mod active_index;
+mod active_segment;
+pub mod append;
+mod assign;
+mod atomic_file;
+mod batch_walk;
+mod checkpoint;
+mod close;
+pub mod config;
+pub mod directory;
+mod directory_lock;
+mod enqueue;
+#[cfg(test)]
+mod fault;
+mod file_name;
+mod finish;
+mod flush;
+mod hot_tail;
+mod index_entry;
+mod index_map;
+mod index_rule;
+mod leader_epochs;
+mod leftovers;
+mod load;
+pub mod log;
+mod log_slice;
+mod meta_properties;
+mod offset_lookup;
+mod open_error;
+mod partition_files;
+mod partition_name;
+mod producer_entry;
+mod producer_load;
+mod producer_snapshot;
+mod producer_table;
+mod random;
+mod read;
+mod record_check;
+mod recovery;
+mod removal;
+mod roll;
+mod sealed_segment;
+mod segment_scan;
+mod write;
+
+pub use close::Closed;
+pub use finish::Done;
+pub use flush::{Flush, FlushTo, Flushed};
+pub use leader_epochs::EpochEnd;
+pub use log_slice::LogSlice;
+pub use meta_properties::{MetaProperties, MetaVersion};
+pub use offset_lookup::{FoundOffset, OffsetLookup, OffsetQuery};
+pub use open_error::OpenError;
+pub use partition_name::{Standing, TopicPartition};
+pub use read::{PendingRead, Read, ReadError, ReadFrom};
+pub use removal::Removal;
+pub use write::{Write, Written};

@@ -1,0 +1,342 @@
+//! A log directory: whose it is, who uses it, its checkpoints, and the partitions in it.
+//!
+//! Blocking throughout: start-up, shutdown and `ring::offload`. Shared by all cores; holds no log.
+//! What it does not know it leaves alone. Invariant: the marker of a clean stop is there only while
+//! nobody uses the directory.
+
+use crate::atomic_file;
+use crate::checkpoint;
+use crate::config::LogConfig;
+use crate::directory_lock::{DirectoryLock, LockError};
+use crate::load::LoadFrom;
+use crate::log::Log;
+use crate::meta_properties::MetaProperties;
+use crate::open_error::OpenError;
+use crate::partition_files;
+use crate::partition_name::{Standing, TopicPartition};
+use crate::removal::Removal;
+use protocol::ids::{BrokerEpoch, Offset, TimestampMs, Uuid};
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+const LOG_STARTS: &str = "log-start-offset-checkpoint";
+const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+
+/// The topic whose log is opened by itself, before the others: it says what they are.
+const METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// A log directory in use.
+#[derive(Debug)]
+pub struct LogDirectory {
+    path: PathBuf,
+    identity: Mutex<Option<MetaProperties>>,
+    clean_epoch: Option<BrokerEpoch>,
+    clean: bool,
+    /// Set when the first log is opened: read then, and the marker removed.
+    opened: OnceLock<Checkpoints>,
+    _lock: DirectoryLock,
+}
+
+/// What the checkpoints said at the start.
+#[derive(Debug, Default)]
+struct Checkpoints {
+    recovery_points: HashMap<TopicPartition, Offset>,
+    log_starts: HashMap<TopicPartition, Offset>,
+}
+
+/// Why a log directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// Another process uses it.
+    #[error("{}: in use by {}; one process at a time may use a log directory", path.display(), holder(*.pid))]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The process that uses it.
+        pid: Option<i32>,
+    },
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What happened.
+        source: io::Error,
+    },
+}
+
+/// How logs are loaded.
+#[derive(Clone, Copy)]
+pub struct LoadOptions<'a> {
+    /// `num.recovery.threads.per.data.dir`.
+    pub threads: usize,
+    /// The time.
+    pub now: TimestampMs,
+    /// A topic's configuration.
+    pub config: &'a (dyn Fn(&str) -> Arc<LogConfig> + Sync),
+}
+
+/// What was found in a log directory.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The logs, by partition.
+    pub logs: Vec<Log>,
+    /// What could not be opened, and why.
+    pub failed: Vec<(PathBuf, OpenError)>,
+}
+
+fn holder(pid: Option<i32>) -> String {
+    pid.map_or("another process".to_owned(), |pid| {
+        format!("the process {pid}")
+    })
+}
+
+impl LogDirectory {
+    /// Makes the directory if need be, and takes it into use.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, DirectoryError> {
+        let path = path.into();
+        let io = |source| DirectoryError::Io {
+            path: path.clone(),
+            source,
+        };
+        std::fs::create_dir_all(&path).map_err(io)?;
+        let lock = DirectoryLock::take(&path).map_err(|error| match error {
+            LockError::Held(pid) => DirectoryError::InUse {
+                path: path.clone(),
+                pid,
+            },
+            LockError::Io(source) => io(source),
+        })?;
+        let identity = MetaProperties::read(&path).map_err(io)?;
+        let marker = atomic_file::read(&path.join(CLEAN_SHUTDOWN)).map_err(io)?;
+        Ok(Self {
+            identity: Mutex::new(identity),
+            clean: marker.is_some(),
+            clean_epoch: marker.as_deref().and_then(broker_epoch_in),
+            opened: OnceLock::new(),
+            path,
+            _lock: lock,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whose it is; `None` if it is new.
+    pub fn identity(&self) -> Option<MetaProperties> {
+        self.identity.lock().expect("nobody panics with it").clone()
+    }
+
+    /// Says whose it is.
+    pub fn write_identity(&self, identity: &MetaProperties) -> io::Result<()> {
+        identity.write(&self.path)?;
+        *self.identity.lock().expect("nobody panics with it") = Some(identity.clone());
+        Ok(())
+    }
+
+    /// Whether its logs were closed properly when it was last used.
+    pub fn was_clean(&self) -> bool {
+        self.clean
+    }
+
+    /// The epoch of the broker that closed them (KIP-966); `None` if it was not clean, or Kafka
+    /// did not say.
+    pub fn last_broker_epoch(&self) -> Option<BrokerEpoch> {
+        self.clean_epoch
+    }
+
+    /// Loads every log but the metadata log, several at a time. What was marked as deleted is
+    /// removed; directories that are not those of partitions are left alone.
+    pub fn load_logs(&self, options: &LoadOptions<'_>) -> io::Result<Loaded> {
+        let mut partitions = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                continue;
+            }
+            let name = entry.file_name();
+            match name.to_str().and_then(TopicPartition::from_directory_name) {
+                Some((tp, _)) if &*tp.topic == METADATA_TOPIC => {}
+                Some((tp, Standing::Current)) => partitions.push(tp),
+                Some((_, Standing::Deleted)) => {
+                    Removal::of_directory(entry.path(), 0).run_blocking();
+                }
+                Some((tp, standing)) => {
+                    tracing::warn!(partition = %tp, ?standing, path = %entry.path().display(), "left alone");
+                }
+                None => {
+                    tracing::warn!(path = %entry.path().display(), "not a partition: left alone");
+                }
+            }
+        }
+        partitions.sort();
+        tracing::info!(
+            directory = %self.path.display(), logs = partitions.len(), clean = self.clean,
+            "loading logs"
+        );
+        Ok(self.load_all(&partitions, options))
+    }
+
+    fn load_all(&self, partitions: &[TopicPartition], options: &LoadOptions<'_>) -> Loaded {
+        let next = AtomicUsize::new(0);
+        let loaded = Mutex::new(Loaded::default());
+        let work = || {
+            while let Some(tp) = partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let config = (options.config)(&tp.topic);
+                let opened = self.load_log(tp, config, options.now);
+                let mut loaded = loaded.lock().expect("nobody panics with it");
+                match opened {
+                    Ok(log) => loaded.logs.push(log),
+                    Err(error) => {
+                        tracing::error!(partition = %tp, %error, "cannot open a log");
+                        loaded.failed.push((self.directory_of(tp), error));
+                    }
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..options.threads.clamp(1, partitions.len().max(1)) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let mut loaded = loaded.into_inner().expect("nobody panics with it");
+        loaded
+            .logs
+            .sort_by(|a, b| a.topic_partition.cmp(&b.topic_partition));
+        loaded
+    }
+
+    /// Opens a partition's log if it is there.
+    pub fn open_log(
+        &self,
+        topic_partition: &TopicPartition,
+        config: Arc<LogConfig>,
+        now: TimestampMs,
+    ) -> Result<Option<Log>, OpenError> {
+        if !self.directory_of(topic_partition).is_dir() {
+            return Ok(None);
+        }
+        self.load_log(topic_partition, config, now).map(Some)
+    }
+
+    /// Begins a partition's log.
+    pub fn create_log(
+        &self,
+        topic_partition: &TopicPartition,
+        topic_id: Uuid,
+        config: Arc<LogConfig>,
+        now: TimestampMs,
+    ) -> Result<Log, OpenError> {
+        let path = self.directory_of(topic_partition);
+        match std::fs::create_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(OpenError::Exists { path });
+            }
+            created => created.map_err(OpenError::at(&path))?,
+        }
+        if !topic_id.is_zero() {
+            partition_files::write_topic_id(&path, topic_id).map_err(OpenError::at(&path))?;
+        }
+        Log::load(LoadFrom {
+            directory: path,
+            topic_partition: topic_partition.clone(),
+            config,
+            log_start: Offset::ZERO,
+            recovery_point: Offset::ZERO,
+            clean: true,
+            now,
+        })
+    }
+
+    fn load_log(
+        &self,
+        topic_partition: &TopicPartition,
+        config: Arc<LogConfig>,
+        now: TimestampMs,
+    ) -> Result<Log, OpenError> {
+        let checkpoints = self.checkpoints();
+        let of = |map: &HashMap<TopicPartition, Offset>| {
+            map.get(topic_partition).copied().unwrap_or(Offset::ZERO)
+        };
+        Log::load(LoadFrom {
+            directory: self.directory_of(topic_partition),
+            topic_partition: topic_partition.clone(),
+            config,
+            log_start: of(&checkpoints.log_starts),
+            recovery_point: of(&checkpoints.recovery_points),
+            clean: self.clean,
+            now,
+        })
+    }
+
+    /// What the checkpoints said when the first log was opened. From then on the directory is not
+    /// clean.
+    fn checkpoints(&self) -> &Checkpoints {
+        self.opened.get_or_init(|| {
+            let read = |file: &str| {
+                checkpoint::read_offsets(&self.path.join(file)).unwrap_or_else(|error| {
+                    tracing::warn!(%error, "a checkpoint cannot be read; going on without it");
+                    HashMap::new()
+                })
+            };
+            let checkpoints = Checkpoints {
+                recovery_points: read(RECOVERY_POINTS),
+                log_starts: read(LOG_STARTS),
+            };
+            if let Err(error) = atomic_file::remove(&self.path.join(CLEAN_SHUTDOWN)) {
+                tracing::warn!(%error, "the marker of the clean stop cannot be removed");
+            }
+            checkpoints
+        })
+    }
+
+    fn directory_of(&self, topic_partition: &TopicPartition) -> PathBuf {
+        self.path.join(topic_partition.to_string())
+    }
+
+    /// Replaces the recovery points of all its partitions.
+    pub fn write_recovery_points(&self, points: &[(TopicPartition, Offset)]) -> io::Result<()> {
+        checkpoint::write_offsets(&self.path.join(RECOVERY_POINTS), points)
+    }
+
+    /// Replaces the start offsets of its partitions: of those whose start lies above their first
+    /// segment's.
+    pub fn write_log_start_offsets(&self, starts: &[(TopicPartition, Offset)]) -> io::Result<()> {
+        checkpoint::write_offsets(&self.path.join(LOG_STARTS), starts)
+    }
+
+    /// Replaces the high watermarks of all its partitions.
+    pub fn write_high_watermarks(&self, marks: &[(TopicPartition, Offset)]) -> io::Result<()> {
+        checkpoint::write_offsets(&self.path.join(HIGH_WATERMARKS), marks)
+    }
+
+    /// The high watermarks when they were last written.
+    pub fn high_watermarks(&self) -> io::Result<HashMap<TopicPartition, Offset>> {
+        checkpoint::read_offsets(&self.path.join(HIGH_WATERMARKS))
+    }
+
+    /// Marks the directory as properly closed: the last act, when every log was closed and the
+    /// checkpoints are written.
+    pub fn mark_clean(&self, broker_epoch: BrokerEpoch) -> io::Result<()> {
+        let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
+        atomic_file::replace(&self.path.join(CLEAN_SHUTDOWN), text.as_bytes())
+    }
+}
+
+/// The broker epoch in a marker. Before 3.8 the file was empty.
+fn broker_epoch_in(marker: &str) -> Option<BrokerEpoch> {
+    let (_, value) = marker.split_once("\"brokerEpoch\"")?;
+    let value = value.trim_start().strip_prefix(':')?.trim_start();
+    let end = value
+        .find(|c: char| c != '-' && !c.is_ascii_digit())
+        .unwrap_or(value.len());
+    value[..end].parse().ok().map(BrokerEpoch)
+}

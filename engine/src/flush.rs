@@ -1,0 +1,171 @@
+//! Making a log durable, and knowing up to where it is.
+//!
+//! One flush at a time. The active segment is synced through the ring; closed segments, their
+//! indexes and snapshots on the helper thread. Invariants: the recovery point rises only after
+//! everything below it is synced; a failed sync takes the log offline and is never retried, since
+//! the kernel may have forgotten what it could not write.
+
+use crate::append::AppendError;
+use crate::atomic_file::sync_directory;
+use crate::file_name::{self, Kind};
+use crate::log::Log;
+use crate::sealed_segment::SealedSegment;
+use protocol::ids::Offset;
+use ring::file::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Up to where a log is to be made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FlushTo {
+    /// All segments but the active one: after a segment was closed.
+    ActiveSegment,
+    /// Everything that was acknowledged before.
+    LogEnd,
+}
+
+/// A flush, to be run.
+#[derive(Debug)]
+#[must_use = "a flush must be run and given to finish_flush"]
+pub struct Flush {
+    directory: Arc<Path>,
+    sealed: Vec<Arc<SealedSegment>>,
+    /// Where the active segment begins, and the last snapshot was made.
+    active_base: Offset,
+    active: Option<File>,
+    recovery_point: Offset,
+}
+
+/// What came of a flush.
+#[derive(Debug)]
+#[must_use = "what was flushed must be given to finish_flush"]
+pub struct Flushed {
+    recovery_point: Offset,
+    outcome: io::Result<()>,
+}
+
+impl Log {
+    /// The flush that is due: after a segment was closed, or after `flush.messages` records.
+    pub fn flush_due(&self) -> Option<FlushTo> {
+        if self.flush.in_flight || self.offline.is_some() {
+            return None;
+        }
+        if self.log_end - self.recovery_point >= self.config.flush_records {
+            return Some(FlushTo::LogEnd);
+        }
+        (!self.flush.unsynced.is_empty()).then_some(FlushTo::ActiveSegment)
+    }
+
+    /// Begins a flush. `None` if there is nothing to make durable, or a flush is in flight.
+    pub fn start_flush(&mut self, to: FlushTo) -> Option<Flush> {
+        if self.flush.in_flight || self.offline.is_some() {
+            return None;
+        }
+        let active = &self.segments.active;
+        let active_base = active.base_offset;
+        let (recovery_point, active) = match to {
+            FlushTo::ActiveSegment => (active_base, None),
+            FlushTo::LogEnd => (self.log_end, Some(active.file.clone())),
+        };
+        let sealed = std::mem::take(&mut self.flush.unsynced);
+        if recovery_point <= self.recovery_point && sealed.is_empty() {
+            return None;
+        }
+        self.flush.in_flight = true;
+        let directory = self.directory.clone();
+        Some(Flush {
+            directory,
+            sealed,
+            active_base,
+            active,
+            recovery_point,
+        })
+    }
+
+    /// Takes back a flush that ran.
+    pub fn finish_flush(&mut self, flushed: Flushed) -> Result<(), AppendError> {
+        self.flush.in_flight = false;
+        let Flushed {
+            recovery_point,
+            outcome,
+        } = flushed;
+        if let Err(error) = outcome {
+            self.go_offline(&format!("flush failed: {error}"));
+            return Err(AppendError::Offline(error.to_string()));
+        }
+        // A truncation may have happened meanwhile.
+        self.recovery_point = self.recovery_point.max(recovery_point.min(self.log_end));
+        Ok(())
+    }
+}
+
+impl Flush {
+    /// Runs it.
+    pub async fn run(self) -> Flushed {
+        let Self {
+            directory,
+            sealed,
+            active_base,
+            active,
+            recovery_point,
+        } = self;
+        let mut outcome = Ok(());
+        if !sealed.is_empty() {
+            outcome = ring::offload(move || sync_sealed(&directory, &sealed, active_base)).await;
+        }
+        if let (Ok(()), Some(file)) = (&outcome, &active) {
+            outcome = file.fdatasync().await;
+        }
+        Flushed {
+            recovery_point,
+            outcome,
+        }
+    }
+
+    /// Runs it on this thread.
+    pub(crate) fn run_blocking(self) -> Flushed {
+        let Self {
+            directory,
+            sealed,
+            active_base,
+            active,
+            recovery_point,
+        } = self;
+        let synced = sync_sealed(&directory, &sealed, active_base);
+        let outcome = synced.and_then(|()| match active {
+            Some(file) => rustix::fs::fdatasync(&file).map_err(io::Error::from),
+            None => Ok(()),
+        });
+        Flushed {
+            recovery_point,
+            outcome,
+        }
+    }
+}
+
+fn sync_sealed(
+    directory: &Path,
+    sealed: &[Arc<SealedSegment>],
+    active_base: Offset,
+) -> io::Result<()> {
+    if sealed.is_empty() {
+        return Ok(());
+    }
+    for segment in sealed {
+        rustix::fs::fdatasync(segment.file_blocking()?)?;
+        for kind in [Kind::OffsetIndex, Kind::TimeIndex, Kind::TxnIndex] {
+            sync_if_there(&segment.path(kind))?;
+        }
+    }
+    sync_if_there(&file_name::path(directory, active_base, Kind::Snapshot))?;
+    sync_directory(directory)
+}
+
+fn sync_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::File::open(path) {
+        Ok(file) => file.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,122 @@
+//! A finished index, or the finished part of one, mapped into memory when it is first needed.
+//!
+//! Mapping opens the file and touches its pages, which may wait for the disk: only from start-up
+//! code and `ring::offload`. Once mapped, look-ups read memory.
+//!
+//! Invariant, on which the safety of the maps rests: an index file is never shortened or written
+//! below a length that a map was made of; a different content comes as a new file by rename.
+
+use crate::index_entry::{Entry, is_sound};
+use memmap2::{Mmap, MmapOptions};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// The first `bytes` of an index file.
+#[derive(Debug)]
+pub(crate) struct IndexMap {
+    bytes: usize,
+    content: OnceLock<Content>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Mapped(Mmap),
+    /// Made anew from the segment, since the file was damaged.
+    Rebuilt(Vec<u8>),
+}
+
+impl IndexMap {
+    /// Of a file's first `bytes`; nothing is opened yet.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self {
+            bytes,
+            content: OnceLock::new(),
+        }
+    }
+
+    /// The entries, if they are mapped.
+    pub(crate) fn entries(&self) -> Option<&[u8]> {
+        if self.bytes == 0 {
+            return Some(&[]);
+        }
+        match self.content.get()? {
+            Content::Mapped(map) => Some(map),
+            Content::Rebuilt(entries) => Some(entries),
+        }
+    }
+
+    /// Maps the file and checks it. `None` if it is not a sound index of that length.
+    pub(crate) fn map<E: Entry>(&self, path: &Path) -> io::Result<Option<&[u8]>> {
+        if let Some(entries) = self.entries() {
+            return Ok(Some(entries));
+        }
+        let file = File::open(path)?;
+        if file.metadata()?.len() < self.bytes as u64 {
+            return Ok(None);
+        }
+        // SAFETY: an index file is never shortened or rewritten below a length that was mapped
+        // (the invariant above); other processes are kept out by the directory's lock.
+        let map = unsafe { MmapOptions::new().len(self.bytes).populate().map(&file)? };
+        if !is_sound::<E>(&map) {
+            return Ok(None);
+        }
+        let _ = self.content.set(Content::Mapped(map));
+        Ok(self.entries())
+    }
+
+    /// Takes entries that were made from the segment, in place of a damaged file.
+    pub(crate) fn set_rebuilt(&self, entries: Vec<u8>) {
+        let _ = self.content.set(Content::Rebuilt(entries));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index_entry::{OffsetEntry, floor_position};
+    use protocol::ids::Position;
+
+    #[test]
+    fn a_file_is_mapped_when_asked_and_not_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("i");
+        let mut content = Vec::new();
+        OffsetEntry {
+            relative_offset: 9,
+            position: Position(70),
+        }
+        .encode(&mut content);
+        std::fs::write(&path, &content).unwrap();
+        let index = IndexMap::new(8);
+        assert_eq!(index.entries(), None);
+        let entries = index.map::<OffsetEntry>(&path).unwrap().unwrap();
+        assert_eq!(floor_position(entries, 9), Position(70));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(index.entries(), Some(&content[..]));
+        assert!(index.map::<OffsetEntry>(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn an_empty_index_needs_no_file_and_a_short_or_damaged_one_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("i");
+        assert_eq!(IndexMap::new(0).entries(), Some(&[][..]));
+        assert!(IndexMap::new(8).map::<OffsetEntry>(&path).is_err());
+        std::fs::write(&path, [0; 8]).unwrap();
+        assert!(
+            IndexMap::new(16)
+                .map::<OffsetEntry>(&path)
+                .unwrap()
+                .is_none()
+        );
+        std::fs::write(&path, [0; 16]).unwrap();
+        assert!(
+            IndexMap::new(16)
+                .map::<OffsetEntry>(&path)
+                .unwrap()
+                .is_none()
+        );
+    }
+}

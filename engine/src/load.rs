@@ -1,0 +1,439 @@
+//! Opening a log: settle leftovers, recover what may be damaged, find the log's end, and load what
+//! is kept in memory.
+//!
+//! Blocking: start-up code and `ring::offload`. After a clean stop no batch is read but those after
+//! the last index entry; after an unclean one every segment from the recovery point on is checked.
+
+use crate::active_index::ActiveIndex;
+use crate::active_segment::{ActiveSegment, Age};
+use crate::atomic_file;
+use crate::batch_walk::{Located, Walk, find_blocking};
+use crate::checkpoint;
+use crate::config::LogConfig;
+use crate::file_name::{self, FileName, Kind, Stage};
+use crate::hot_tail::HotTail;
+use crate::index_entry::{Entry, OffsetEntry, TimeEntry};
+use crate::index_map::IndexMap;
+use crate::index_rule::IndexRule;
+use crate::leader_epochs::LeaderEpochs;
+use crate::leftovers;
+use crate::log::{FlushState, Log, Segments, Snapshots};
+use crate::open_error::OpenError;
+use crate::partition_files;
+use crate::partition_name::TopicPartition;
+use crate::producer_load::Replay;
+use crate::recovery;
+use crate::roll;
+use crate::sealed_segment::{Lengths, SealedSegment};
+use protocol::ids::{Offset, Position, TimestampMs};
+use ring::file::File;
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where a log is, and what the log directory's checkpoints say of it.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadFrom {
+    pub(crate) directory: PathBuf,
+    pub(crate) topic_partition: TopicPartition,
+    pub(crate) config: Arc<LogConfig>,
+    pub(crate) log_start: Offset,
+    pub(crate) recovery_point: Offset,
+    /// The log was closed properly.
+    pub(crate) clean: bool,
+    pub(crate) now: TimestampMs,
+}
+
+/// A segment's files on disk.
+#[derive(Clone, Copy, Debug, Default)]
+struct OnDisk {
+    log: Option<u64>,
+    offset_index: Option<u64>,
+    time_index: Option<u64>,
+}
+
+/// A log on its way to being open.
+struct Loader {
+    from: LoadFrom,
+    directory: Arc<Path>,
+    segments: BTreeMap<Offset, OnDisk>,
+    snapshots: Vec<Offset>,
+    epochs: LeaderEpochs,
+    /// Checked from here on: not known to be durable.
+    recovered_from: Option<Offset>,
+}
+
+impl Log {
+    /// Opens the log in a directory, or begins one there.
+    pub(crate) fn load(from: LoadFrom) -> Result<Self, OpenError> {
+        let directory: Arc<Path> = from.directory.as_path().into();
+        std::fs::create_dir_all(&directory).map_err(OpenError::at(&directory))?;
+        leftovers::settle(&directory).map_err(OpenError::at(&directory))?;
+        let epochs_path = directory.join(partition_files::EPOCHS);
+        let entries = checkpoint::read_epochs(&epochs_path).map_err(OpenError::at(&epochs_path))?;
+        let mut loader = Loader {
+            from,
+            directory,
+            segments: BTreeMap::new(),
+            snapshots: Vec::new(),
+            epochs: LeaderEpochs::from_checkpoint(&entries),
+            recovered_from: None,
+        };
+        loader.list()?;
+        loader.repair_indexes()?;
+        if !loader.from.clean {
+            loader.recover()?;
+        }
+        let log = loader.finish()?;
+        if log.epochs.entries() != entries {
+            checkpoint::write_epochs(&epochs_path, log.epochs.entries())
+                .map_err(OpenError::at(&epochs_path))?;
+        }
+        Ok(log)
+    }
+}
+
+impl Loader {
+    fn path(&self, base_offset: Offset, kind: Kind) -> PathBuf {
+        file_name::path(&self.directory, base_offset, kind)
+    }
+
+    fn list(&mut self) -> Result<(), OpenError> {
+        self.segments.clear();
+        self.snapshots.clear();
+        let files = leftovers::list(&self.directory).map_err(OpenError::at(&self.directory))?;
+        for FileName {
+            base_offset,
+            kind,
+            stage,
+        } in files
+        {
+            if stage != Stage::Settled {
+                continue;
+            }
+            let path = self.path(base_offset, kind);
+            let bytes = std::fs::metadata(&path)
+                .map_err(OpenError::at(&path))?
+                .len();
+            let segment = self.segments.entry(base_offset).or_default();
+            match kind {
+                Kind::Log => segment.log = Some(bytes),
+                Kind::OffsetIndex => segment.offset_index = Some(bytes),
+                Kind::TimeIndex => segment.time_index = Some(bytes),
+                Kind::TxnIndex => {}
+                Kind::Snapshot => self.snapshots.push(base_offset),
+            }
+        }
+        let orphans = self.segments.extract_if(.., |_, s| s.log.is_none());
+        for (base_offset, _) in orphans.collect::<Vec<_>>() {
+            for kind in [Kind::OffsetIndex, Kind::TimeIndex, Kind::TxnIndex] {
+                let path = self.path(base_offset, kind);
+                atomic_file::remove(&path).map_err(OpenError::at(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Segments whose indexes are missing or end within an entry are checked in any case.
+    fn repair_indexes(&mut self) -> Result<(), OpenError> {
+        let whole =
+            |bytes: Option<u64>, entry: usize| bytes.is_some_and(|bytes| bytes % entry as u64 == 0);
+        let damaged = |s: &OnDisk| {
+            !whole(s.offset_index, OffsetEntry::BYTES) || !whole(s.time_index, TimeEntry::BYTES)
+        };
+        let bases: Vec<Offset> = self
+            .segments
+            .iter()
+            .filter(|(_, s)| damaged(s))
+            .map(|(base, _)| *base)
+            .collect();
+        for base in bases {
+            let path = self.path(base, Kind::Log);
+            tracing::warn!(segment = %path.display(), "an index is missing or damaged");
+            self.recover_from(base, false)?;
+        }
+        Ok(())
+    }
+
+    /// Checks the segments from the recovery point on.
+    fn recover(&mut self) -> Result<(), OpenError> {
+        let point = self.from.recovery_point;
+        let Some(&first) = self
+            .segments
+            .range(..=point)
+            .next_back()
+            .or_else(|| self.segments.first_key_value())
+            .map(|(base, _)| base)
+        else {
+            return Ok(());
+        };
+        self.recovered_from = Some(self.recovered_from.map_or(first, |from| from.min(first)));
+        self.recover_from(first, true)
+    }
+
+    /// Checks one segment, or all from it on. What follows a cut is removed.
+    fn recover_from(&mut self, first: Offset, and_later: bool) -> Result<(), OpenError> {
+        let bases: Vec<Offset> = self
+            .segments
+            .range(first..)
+            .map(|(base, _)| *base)
+            .collect();
+        for (at, base) in bases.iter().enumerate() {
+            if at > 0 && !and_later {
+                break;
+            }
+            let interval = self.from.config.index_interval_bytes;
+            let found =
+                recovery::recover_segment(&self.directory, *base, interval, &mut self.epochs)?;
+            self.recovered_from = Some(self.recovered_from.map_or(*base, |from| from.min(*base)));
+            if found.cut_bytes > 0 {
+                for later in &bases[at + 1..] {
+                    tracing::warn!(
+                        partition = %self.from.topic_partition, base_offset = %later,
+                        "removing a segment behind damage"
+                    );
+                    self.remove_segment(*later)?;
+                }
+                break;
+            }
+        }
+        self.list()
+    }
+
+    fn remove_segment(&mut self, base_offset: Offset) -> Result<(), OpenError> {
+        self.segments.remove(&base_offset);
+        for kind in Kind::ALL {
+            let path = self.path(base_offset, kind);
+            atomic_file::remove(&path).map_err(OpenError::at(&path))?;
+        }
+        self.snapshots.retain(|at| *at != base_offset);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Log, OpenError> {
+        let (mut active, mut log_end) = self.open_last()?;
+        if log_end < self.from.log_start {
+            tracing::warn!(
+                partition = %self.from.topic_partition, %log_end, log_start = %self.from.log_start,
+                "the log ends before its start offset; beginning it anew there"
+            );
+            for base in self.segments.keys().copied().collect::<Vec<_>>() {
+                self.remove_segment(base)?;
+            }
+            self.epochs.clear();
+            (active, log_end) = self.open_last()?;
+        }
+        let bases: Vec<Offset> = self.segments.keys().copied().collect();
+        let log_start = self.from.log_start.max(bases[0]);
+        self.epochs.truncate_from_end(log_end);
+        self.epochs.truncate_from_start(self.from.log_start);
+        let sealed = self.sealed()?;
+        let in_directory = OpenError::at(&self.directory);
+        let (snapshots, producers) = self
+            .load_producers(&sealed, &active, (log_start, log_end))
+            .map_err(in_directory)?;
+        let from = &self.from;
+        let recovery_point = if from.clean {
+            log_end
+        } else {
+            from.recovery_point.min(log_end)
+        };
+        let unsynced = match self.recovered_from {
+            Some(first) => sealed
+                .iter()
+                .filter(|s| s.base_offset >= first)
+                .cloned()
+                .collect(),
+            None => Vec::new(),
+        };
+        let topic_id = partition_files::read_topic_id(&self.directory)
+            .map_err(OpenError::at(&self.directory))?;
+        Ok(Log {
+            topic_partition: self.from.topic_partition,
+            topic_id,
+            directory: self.directory,
+            config: self.from.config,
+            segments: Segments {
+                sealed: Arc::new(sealed),
+                active,
+            },
+            log_start,
+            log_end,
+            recovery_point: recovery_point.max(log_start),
+            epochs: self.epochs,
+            epochs_dirty: false,
+            producers,
+            snapshots,
+            queue: Default::default(),
+            in_flight: None,
+            spare: Default::default(),
+            flush: FlushState {
+                in_flight: false,
+                unsynced,
+            },
+            offline: None,
+        })
+    }
+
+    fn load_producers(
+        &self,
+        sealed: &[Arc<SealedSegment>],
+        active: &ActiveSegment,
+        (log_start, log_end): (Offset, Offset),
+    ) -> std::io::Result<(Snapshots, crate::producer_table::ProducerTable)> {
+        let mut segments: Vec<_> = sealed.iter().map(|s| (s.base_offset, s.end)).collect();
+        segments.push((active.base_offset, active.end));
+        let bases: Vec<Offset> = segments.iter().map(|(base, _)| *base).collect();
+        let found = self.snapshots.iter().copied();
+        let mut snapshots = Snapshots::without_strays(&self.directory, found, &bases)?;
+        let replay = Replay {
+            directory: &self.directory,
+            segments: &segments,
+            log_start,
+            log_end,
+            now: self.from.now,
+            expiration_ms: self.from.config.producer_expiration_ms,
+        };
+        let producers = replay.load(&mut snapshots, self.from.clean)?;
+        Ok((snapshots, producers))
+    }
+
+    /// Opens the last segment for writing, and finds the log's end. Makes a segment if there is
+    /// none.
+    fn open_last(&mut self) -> Result<(ActiveSegment, Offset), OpenError> {
+        let Some((&base, _)) = self.segments.last_key_value() else {
+            let base = self.from.log_start;
+            let file = roll::make_segment(&self.directory, base)
+                .map_err(OpenError::at(&self.path(base, Kind::Log)))?;
+            self.segments.insert(
+                base,
+                OnDisk {
+                    log: Some(0),
+                    ..OnDisk::default()
+                },
+            );
+            let file = File::from_std(file);
+            return Ok((
+                ActiveSegment::new(base, file, self.from.now, &self.from.config),
+                base,
+            ));
+        };
+        if let Some(opened) = open_active(&self.directory, base, &self.from)? {
+            return Ok(opened);
+        }
+        let path = self.path(base, Kind::Log);
+        tracing::warn!(segment = %path.display(), "the last segment is damaged; checking it");
+        self.recover_from(base, false)?;
+        open_active(&self.directory, base, &self.from)?.ok_or_else(|| {
+            OpenError::at(&path)(std::io::Error::other("still damaged after its recovery"))
+        })
+    }
+
+    fn sealed(&self) -> Result<Vec<Arc<SealedSegment>>, OpenError> {
+        let count = self.segments.len() - 1;
+        let sealed = self.segments.iter().take(count).map(|(base, on_disk)| {
+            let log = on_disk.log.unwrap_or(0);
+            let log = u32::try_from(log).map_err(|_| {
+                let error = std::io::Error::other("a segment of more than 4 GiB");
+                OpenError::at(&self.path(*base, Kind::Log))(error)
+            })?;
+            let lengths = Lengths {
+                log: Position(log),
+                offset_index: on_disk.offset_index.unwrap_or(0) as usize,
+                time_index: on_disk.time_index.unwrap_or(0) as usize,
+            };
+            let interval = self.from.config.index_interval_bytes;
+            Ok(Arc::new(SealedSegment::new(
+                self.directory.clone(),
+                *base,
+                lengths,
+                interval,
+            )))
+        });
+        sealed.collect()
+    }
+}
+
+/// Opens a segment for writing; also gives the offset after its last batch. `None` if its indexes
+/// or its last batches are not sound.
+pub(crate) fn open_active(
+    directory: &Path,
+    base: Offset,
+    from: &LoadFrom,
+) -> Result<Option<(ActiveSegment, Offset)>, OpenError> {
+    let config = &from.config;
+    let path = file_name::path(directory, base, Kind::Log);
+    let read_index = |kind| {
+        let path = file_name::path(directory, base, kind);
+        std::fs::read(&path).map_err(OpenError::at(&path))
+    };
+    let bytes_max = config.index_bytes_max;
+    let offsets = read_index(Kind::OffsetIndex)?;
+    let times = read_index(Kind::TimeIndex)?;
+    let indexes =
+        ActiveIndex::from_file(&offsets, bytes_max).zip(ActiveIndex::from_file(&times, bytes_max));
+    let Some((offset_index, time_index)) = indexes else {
+        return Ok(None);
+    };
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .map_err(OpenError::at(&path))?;
+    let length = file.metadata().map_err(OpenError::at(&path))?.len();
+    let Ok(length) = u32::try_from(length) else {
+        return Ok(None);
+    };
+    let newest = offset_index.last();
+    let Some(last) = last_batch(&file, newest, base, Position(length)) else {
+        return Ok(None);
+    };
+    let first = first_timestamp(&file, Position(length));
+    let rule = IndexRule::new(base, config.index_interval_bytes).resume(time_index.last());
+    let active = ActiveSegment {
+        base_offset: base,
+        file: File::from_std(file),
+        end: Position(length),
+        index_in_file: Arc::new(IndexMap::new(offset_index.bytes_only_in_file())),
+        offset_index,
+        time_index,
+        rule,
+        age: Age {
+            first_timestamp: first,
+            ..Age::new(from.now, config)
+        },
+        tail: HotTail::default(),
+    };
+    let next = last.map_or(base, |batch| batch.last_offset.next());
+    Ok(Some((active, next)))
+}
+
+/// The last batch, found from the newest index entry on; the outer `None` if that entry is wrong or
+/// the bytes up to `end` are not whole batches.
+#[allow(
+    clippy::option_option,
+    reason = "the outer one says whether the walk was sound"
+)]
+fn last_batch(
+    file: &std::fs::File,
+    newest: Option<OffsetEntry>,
+    base: Offset,
+    end: Position,
+) -> Option<Option<Located>> {
+    let start = newest.map_or(Position::ZERO, |entry| entry.position);
+    let (mut first, mut last) = (None, None);
+    find_blocking(file, Walk::new(start, end), |batch| {
+        first.get_or_insert(batch.last_offset);
+        last = Some(*batch);
+        false
+    })
+    .ok()?;
+    let indexed = newest.map(|entry| base + i64::from(entry.relative_offset));
+    (indexed.is_none() || indexed == first).then_some(last)
+}
+
+fn first_timestamp(file: &std::fs::File, end: Position) -> Option<TimestampMs> {
+    let first = find_blocking(file, Walk::new(Position::ZERO, end), |_| true).ok()??;
+    Some(first.max_timestamp)
+}

@@ -1,0 +1,52 @@
+//! Why a log or a log directory cannot be opened.
+
+use protocol::ids::{Position, Uuid};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What happened.
+        source: io::Error,
+    },
+    /// The log has batches in a format that recovery does not read.
+    #[error("{}: at position {position} is a batch of format {magic}, which cannot be recovered", path.display())]
+    OldFormat {
+        /// The segment.
+        path: PathBuf,
+        /// Where in it.
+        position: Position,
+        /// The format's number.
+        magic: i8,
+    },
+    /// The directory belongs to another topic of the same name.
+    #[error("{}: belongs to the topic with id {found}, not {expected}", path.display())]
+    OtherTopic {
+        /// The directory.
+        path: PathBuf,
+        /// The id in it.
+        found: Uuid,
+        /// The id that was expected.
+        expected: Uuid,
+    },
+    /// There is a log of this partition already.
+    #[error("{}: exists already", path.display())]
+    Exists {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+impl OpenError {
+    /// Says which path an I/O error is about.
+    pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+}

@@ -1,0 +1,354 @@
+//! Reading: from an offset to a slice of a segment's file.
+//!
+//! Near the end of the log the answer is in memory ([`Read::Ready`]). Otherwise the read becomes a
+//! plan that owns what it needs: the segment's index gives a place before the batch, and a walk
+//! over headers finds it, without blocking while the pages are cached and through the ring when
+//! they are not. Never more than one segment, and never beyond the upper bound.
+
+use crate::active_segment::Start;
+use crate::batch_walk::{BLOCK_BYTES, Located, Step, Walk};
+use crate::index_entry::{floor_position, relative};
+use crate::index_map::IndexMap;
+use crate::log::Log;
+use crate::log_slice::LogSlice;
+use crate::sealed_segment::SealedSegment;
+use protocol::batch::BATCH_OVERHEAD;
+use protocol::error::ErrorCode;
+use protocol::ids::{Offset, Position};
+use ring::buffer::Buffer;
+use ring::file::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadFrom {
+    /// The first record wanted. The slice begins with the batch that holds it.
+    pub offset: Offset,
+    /// Records from here on are not for this reader: the high watermark, the last stable offset or
+    /// the log's end.
+    pub upper_bound: Offset,
+    /// How many bytes at most.
+    pub bytes_max: u32,
+    /// The first batch is given even if it is larger than that.
+    pub min_one_batch: bool,
+}
+
+/// Why a read is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The offset is not in the log.
+    #[error("offset {offset} is not within the log, [{log_start}, {log_end}]")]
+    OffsetOutOfRange {
+        /// What was asked for.
+        offset: Offset,
+        /// The log's first offset.
+        log_start: Offset,
+        /// The log's end.
+        log_end: Offset,
+    },
+}
+
+impl ReadError {
+    /// The code a client is told.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        }
+    }
+}
+
+/// A read that was accepted.
+#[derive(Debug)]
+pub enum Read {
+    /// Answered from memory.
+    Ready(LogSlice),
+    /// To be found in the file.
+    Pending(Box<PendingRead>),
+}
+
+/// A read that has to look into the file.
+#[derive(Debug)]
+pub struct PendingRead {
+    from: ReadFrom,
+    log_end: Offset,
+    sealed: Arc<Vec<Arc<SealedSegment>>>,
+    /// The place of the segment to begin with; beyond the last sealed one, it is the active one.
+    at: usize,
+    active: ActiveView,
+}
+
+/// The active segment as it was when the read was accepted.
+#[derive(Debug)]
+struct ActiveView {
+    base_offset: Offset,
+    file: File,
+    end: Position,
+    offset_index: PathBuf,
+    start: Start,
+    /// Where to begin looking for the upper bound.
+    bound: Start,
+    /// A batch begins here, at most `bytes_max` after `start`.
+    boundary: Option<Position>,
+}
+
+/// One segment, on the way to an answer.
+struct Place {
+    file: File,
+    end: Position,
+    start: Position,
+    boundary: Option<Position>,
+}
+
+impl Log {
+    /// Finds what there is to read.
+    pub fn read(&self, from: ReadFrom) -> Result<Read, ReadError> {
+        let (offset, log_start, log_end) = (from.offset, self.log_start, self.log_end);
+        if offset < log_start || offset > log_end {
+            return Err(ReadError::OffsetOutOfRange {
+                offset,
+                log_start,
+                log_end,
+            });
+        }
+        let from = ReadFrom {
+            upper_bound: from.upper_bound.min(log_end),
+            ..from
+        };
+        if offset >= from.upper_bound {
+            return Ok(Read::Ready(LogSlice::empty(
+                self.segments.active.file.clone(),
+            )));
+        }
+        if let Some(slice) = self.read_tail(&from) {
+            return Ok(Read::Ready(slice));
+        }
+        Ok(Read::Pending(Box::new(self.plan_read(from))))
+    }
+
+    fn read_tail(&self, from: &ReadFrom) -> Option<LogSlice> {
+        let active = &self.segments.active;
+        let first = active.tail.batch_with(from.offset)?;
+        let limit = match active.tail.batch_with(from.upper_bound) {
+            Some(bound) if from.upper_bound < self.log_end => bound.position,
+            _ => active.end,
+        };
+        let bytes = wanted_bytes(from, first.position, first.bytes, limit);
+        let mut slice = LogSlice {
+            file: active.file.clone(),
+            position: u64::from(first.position.0),
+            len: bytes,
+            first_batch_incomplete: bytes > 0 && bytes < first.bytes,
+        };
+        let boundary = active.tail.boundary_before(first.position + bytes);
+        if let Some(boundary) = boundary.filter(|b| *b > first.position) {
+            slice.len = boundary - first.position;
+        }
+        Some(slice)
+    }
+
+    fn plan_read(&self, from: ReadFrom) -> PendingRead {
+        let active = &self.segments.active;
+        let start = active.start_of(from.offset);
+        let boundary = match start {
+            Start::At(floor) => active.boundary_before(floor + from.bytes_max.min(u32::MAX >> 1)),
+            Start::InFile(_) => None,
+        };
+        PendingRead {
+            from,
+            log_end: self.log_end,
+            sealed: self.segments.sealed.clone(),
+            at: self.segments.floor(from.offset),
+            active: ActiveView {
+                base_offset: active.base_offset,
+                file: active.file.clone(),
+                end: active.end,
+                offset_index: self.path_of_active_index(),
+                start,
+                bound: active.start_of(from.upper_bound),
+                boundary,
+            },
+        }
+    }
+
+    fn path_of_active_index(&self) -> PathBuf {
+        use crate::file_name::{Kind, path};
+        path(
+            &self.directory,
+            self.segments.active.base_offset,
+            Kind::OffsetIndex,
+        )
+    }
+}
+
+impl Read {
+    /// The slice.
+    pub async fn run(self) -> io::Result<LogSlice> {
+        match self {
+            Self::Ready(slice) => Ok(slice),
+            Self::Pending(read) => read.run().await,
+        }
+    }
+}
+
+impl PendingRead {
+    /// Finds the slice in the file.
+    pub async fn run(self) -> io::Result<LogSlice> {
+        let from = &self.from;
+        for at in self.at..=self.sealed.len() {
+            let place = self.place(at).await?;
+            let limit = self.limit(at, &place).await?;
+            let walk = Walk::new(place.start, place.end);
+            let Some(first) = find(&place.file, walk, |b| b.last_offset >= from.offset).await?
+            else {
+                continue;
+            };
+            return Ok(cut(from, place, &first, limit));
+        }
+        Ok(LogSlice::empty(self.active.file))
+    }
+
+    async fn place(&self, at: usize) -> io::Result<Place> {
+        let Some(segment) = self.sealed.get(at) else {
+            let ActiveView {
+                file,
+                end,
+                start,
+                boundary,
+                ..
+            } = &self.active;
+            let start = self.resolve(start, self.from.offset).await?;
+            return Ok(Place {
+                file: file.clone(),
+                end: *end,
+                start,
+                boundary: *boundary,
+            });
+        };
+        let file = segment.file().await?;
+        let start = segment.floor_position(self.from.offset).await?;
+        let boundary = segment.boundary_before(start + self.from.bytes_max.min(u32::MAX >> 1));
+        Ok(Place {
+            file,
+            end: segment.end,
+            start,
+            boundary,
+        })
+    }
+
+    /// Up to where the segment may be read.
+    async fn limit(&self, at: usize, place: &Place) -> io::Result<Position> {
+        let bound = self.from.upper_bound;
+        let next_base = match self.sealed.get(at + 1) {
+            Some(next) => next.base_offset,
+            None if at < self.sealed.len() => self.active.base_offset,
+            None => self.log_end,
+        };
+        if bound >= next_base {
+            return Ok(place.end);
+        }
+        let start = match self.sealed.get(at) {
+            Some(segment) => segment.floor_position(bound).await?,
+            None => self.resolve(&self.active.bound, bound).await?,
+        };
+        let walk = Walk::new(start, place.end);
+        let beyond = find(&place.file, walk, |b| b.last_offset >= bound).await?;
+        Ok(beyond.map_or(place.end, |batch| batch.position))
+    }
+
+    /// The position where a look-up in the active segment begins.
+    async fn resolve(&self, start: &Start, offset: Offset) -> io::Result<Position> {
+        let index = match start {
+            Start::At(position) => return Ok(*position),
+            Start::InFile(index) => index.clone(),
+        };
+        if index.entries().is_none() {
+            let (index, path) = (index.clone(), self.active.offset_index.clone());
+            ring::offload(move || map_index(&index, &path)).await?;
+        }
+        let entries = index.entries().unwrap_or(&[]);
+        let target = relative(offset, self.active.base_offset).unwrap_or(u32::MAX);
+        Ok(floor_position(entries, target))
+    }
+}
+
+/// Maps the part of the active segment's index that is not in memory. If the file is not what was
+/// written there, the walk begins at the segment's start: slow, and right.
+fn map_index(index: &IndexMap, path: &Path) -> io::Result<()> {
+    if index
+        .map::<crate::index_entry::OffsetEntry>(path)?
+        .is_none()
+    {
+        tracing::warn!(index = %path.display(), "index is damaged; reading without it");
+        index.set_rebuilt(Vec::new());
+    }
+    Ok(())
+}
+
+fn cut(from: &ReadFrom, place: Place, first: &Located, limit: Position) -> LogSlice {
+    let bytes = wanted_bytes(from, first.position, first.bytes, limit);
+    let mut slice = LogSlice {
+        file: place.file,
+        position: u64::from(first.position.0),
+        len: bytes,
+        first_batch_incomplete: bytes > 0 && bytes < first.bytes,
+    };
+    let end = first.position + bytes;
+    // End with a whole batch where that costs little: the reader throws the rest away.
+    let boundary = place.boundary.filter(|b| *b >= first.end() && *b < end);
+    if let Some(boundary) = boundary.filter(|b| end < limit && end - *b <= bytes / 8) {
+        slice.len = boundary - first.position;
+    }
+    slice
+}
+
+/// How many bytes from a batch on are wanted and allowed.
+fn wanted_bytes(from: &ReadFrom, first: Position, first_bytes: u32, limit: Position) -> u32 {
+    let least = if from.min_one_batch { first_bytes } else { 0 };
+    let allowed = limit.0.saturating_sub(first.0);
+    from.bytes_max.max(least).min(allowed)
+}
+
+/// Walks to the first batch that `wanted` accepts, reading without blocking where it can.
+async fn find(
+    file: &File,
+    mut walk: Walk,
+    wanted: impl Fn(&Located) -> bool,
+) -> io::Result<Option<Located>> {
+    let mut step = walk.begin();
+    loop {
+        step = match find_cached(file, &mut walk, step, &wanted)? {
+            Step::Found(batch) => return Ok(Some(batch)),
+            Step::End => return Ok(None),
+            Step::Want(position, bytes) => {
+                let buffer = Buffer::with_capacity(bytes);
+                let position = u64::from(position.0);
+                let (read, block) = file.read_exact_at(buffer, bytes, position).await;
+                read?;
+                walk.look(&block, &wanted)?
+            }
+        }
+    }
+}
+
+/// The part of the walk that needs no waiting: up to the answer, or to what is not cached.
+fn find_cached(
+    file: &File,
+    walk: &mut Walk,
+    mut step: Step,
+    wanted: impl Fn(&Located) -> bool,
+) -> io::Result<Step> {
+    let mut block = [0; BLOCK_BYTES];
+    while let Step::Want(position, bytes) = step {
+        let read = file.try_read_at(&mut block[..bytes], u64::from(position.0))?;
+        match read {
+            Some(read) if read >= bytes.min(BATCH_OVERHEAD) => {
+                step = walk.look(&block[..read], &wanted)?;
+            }
+            _ => return Ok(step),
+        }
+    }
+    Ok(step)
+}

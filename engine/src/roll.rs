@@ -1,0 +1,144 @@
+//! Closing the active segment and making the next one's files.
+//!
+//! Blocking: run by `ring::offload`. If it fails, the new files are gone and the old segment is
+//! still the active one; what was written to its indexes is written again at the same place.
+
+use crate::active_index::Stretch;
+use crate::active_segment::ActiveSegment;
+use crate::atomic_file;
+use crate::file_name::{self, Kind};
+use crate::index_entry::{Entry, OffsetEntry, TimeEntry};
+use crate::log::Log;
+use crate::producer_snapshot;
+use crate::sealed_segment::Lengths;
+use protocol::ids::Offset;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What is left to write of a segment's indexes when it is closed.
+#[derive(Debug)]
+pub(crate) struct IndexEnds {
+    pub(crate) base_offset: Offset,
+    pub(crate) offsets: Stretch,
+    /// With the entry that says what the largest timestamp is.
+    pub(crate) times: Stretch,
+    pub(crate) lengths: Lengths,
+}
+
+/// The change from one active segment to the next.
+#[derive(Debug)]
+pub(crate) struct Roll {
+    directory: Arc<Path>,
+    pub(crate) to: Offset,
+    pub(crate) old: IndexEnds,
+    /// Every producer's state before the new segment, if that is news.
+    pub(crate) snapshot: Option<Vec<u8>>,
+}
+
+impl IndexEnds {
+    pub(crate) fn of(active: &ActiveSegment) -> Self {
+        let offsets = active.offset_index.stretch();
+        let mut times = active.time_index.stretch();
+        if let Some(last) = active.rule.clone().time_entry() {
+            last.encode(&mut times.bytes);
+        }
+        let length = |stretch: &Stretch| stretch.position as usize + stretch.bytes.len();
+        let lengths = Lengths {
+            log: active.end,
+            offset_index: length(&offsets),
+            time_index: length(&times),
+        };
+        debug_assert_eq!(
+            lengths.offset_index,
+            active.offset_index.len() * OffsetEntry::BYTES
+        );
+        debug_assert_eq!(lengths.time_index % TimeEntry::BYTES, 0);
+        Self {
+            base_offset: active.base_offset,
+            offsets,
+            times,
+            lengths,
+        }
+    }
+
+    /// Makes the files what Kafka leaves of a closed segment: all entries and nothing after them.
+    pub(crate) fn store_blocking(&self, directory: &Path) -> io::Result<()> {
+        for (kind, stretch) in [
+            (Kind::OffsetIndex, &self.offsets),
+            (Kind::TimeIndex, &self.times),
+        ] {
+            let path = file_name::path(directory, self.base_offset, kind);
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)?;
+            file.write_all_at(&stretch.bytes, stretch.position)?;
+            file.set_len(stretch.position + stretch.bytes.len() as u64)?;
+        }
+        Ok(())
+    }
+}
+
+impl Roll {
+    pub(crate) fn new(log: &Log, to: Offset) -> Self {
+        let news = to > log.snapshots.covered;
+        Self {
+            directory: log.directory.clone(),
+            to,
+            old: IndexEnds::of(&log.segments.active),
+            snapshot: news.then(|| producer_snapshot::encode(log.producers.iter())),
+        }
+    }
+
+    /// Does it, and gives the new segment's file.
+    pub(crate) fn run_blocking(self: Box<Self>) -> io::Result<(Box<Self>, File)> {
+        self.old.store_blocking(&self.directory)?;
+        match self.make_files() {
+            Ok(file) => Ok((self, file)),
+            Err(error) => {
+                let _ = remove_segment(&self.directory, self.to);
+                Err(error)
+            }
+        }
+    }
+
+    fn make_files(&self) -> io::Result<File> {
+        let file = make_segment(&self.directory, self.to)?;
+        if let Some(snapshot) = &self.snapshot {
+            let path = file_name::path(&self.directory, self.to, Kind::Snapshot);
+            std::fs::write(path, snapshot)?;
+        }
+        Ok(file)
+    }
+}
+
+/// Makes a segment's files, empty. Leftovers of the same name go.
+pub(crate) fn make_segment(directory: &Path, base_offset: Offset) -> io::Result<File> {
+    remove_segment(directory, base_offset)?;
+    for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
+        File::create_new(file_name::path(directory, base_offset, kind))?;
+    }
+    let path = file_name::path(directory, base_offset, Kind::Log);
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(path)
+}
+
+/// Removes a segment's files, but not the snapshot at its base.
+fn remove_segment(directory: &Path, base_offset: Offset) -> io::Result<()> {
+    for kind in [
+        Kind::Log,
+        Kind::OffsetIndex,
+        Kind::TimeIndex,
+        Kind::TxnIndex,
+    ] {
+        atomic_file::remove(&file_name::path(directory, base_offset, kind))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,301 @@
+//! The third step of an append: the bytes go to the file.
+//!
+//! A [`Write`] owns all it needs and knows nothing of the log's state; [`Written`] is what came of
+//! it. Order: the checkpoint of the leader epochs, the new segment, the batches, the index entries
+//! that wait for their file. A write that fails after its first byte cuts the file back.
+
+use crate::active_index::Stretch;
+use crate::assign::InFlight;
+use crate::checkpoint::{self, EpochStart};
+use crate::file_name::{self, Kind};
+use crate::log::Log;
+use crate::roll::Roll;
+use bytes::Bytes;
+use protocol::ids::{Offset, Position};
+use ring::file::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// One write to a log's end, ready to run.
+#[derive(Debug)]
+#[must_use = "a write must be run and given to finish_write"]
+pub struct Write {
+    directory: Arc<Path>,
+    epochs: Option<Vec<EpochStart>>,
+    roll: Option<Box<Roll>>,
+    file: File,
+    position: Position,
+    pieces: Vec<Bytes>,
+    entries: Option<Box<IndexEntries>>,
+}
+
+/// What came of a write.
+#[derive(Debug)]
+#[must_use = "what was written must be given to finish_write"]
+pub struct Written {
+    /// The epochs' checkpoint was replaced.
+    pub(crate) epochs_stored: bool,
+    /// The new segment's file, and how the old segment's indexes ended.
+    pub(crate) rolled: Option<(Box<Roll>, File)>,
+    /// The batches.
+    pub(crate) outcome: Result<(), Failure>,
+    /// The index entries that reached their files.
+    pub(crate) entries: Option<Box<IndexEntries>>,
+}
+
+/// Why a write failed, and what that means for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Nothing of it is in the files; the next one may succeed.
+    Undone(String),
+    /// The file is in doubt, or the disk is failing.
+    InDoubt(String),
+}
+
+/// Index entries on their way to the active segment's files.
+#[derive(Debug)]
+pub(crate) struct IndexEntries {
+    pub(crate) base_offset: Offset,
+    pub(crate) offsets: Stretch,
+    pub(crate) times: Stretch,
+}
+
+impl Write {
+    pub(crate) fn new(log: &Log, plan: &mut InFlight, heads: Vec<u8>, position: Position) -> Self {
+        let changed = plan.epochs.as_ref().map(|epochs| epochs.entries());
+        let stale = log.epochs_dirty.then(|| log.epoch_entries());
+        let any = !plan.batches.is_empty();
+        let active = &log.segments.active;
+        let roll = plan.rolls_to.map(|to| Box::new(Roll::new(log, to)));
+        let entries = if roll.is_some() {
+            None
+        } else {
+            IndexEntries::due(log)
+        };
+        Self {
+            directory: log.directory.clone(),
+            epochs: changed.or(stale).filter(|_| any).map(<[_]>::to_vec),
+            roll,
+            file: active.file.clone(),
+            position,
+            pieces: plan.pieces(heads),
+            entries,
+        }
+    }
+
+    /// Runs it.
+    pub async fn run(self) -> Written {
+        let Self {
+            directory,
+            epochs,
+            roll,
+            mut file,
+            position,
+            pieces,
+            entries,
+        } = self;
+        let mut written = Written::nothing();
+        if let Some(epochs) = epochs {
+            let directory = directory.clone();
+            let stored = ring::offload(move || store_epochs(&directory, &epochs)).await;
+            if written.epochs_are(stored).is_err() {
+                return written;
+            }
+        }
+        if let Some(roll) = roll {
+            let rolled = ring::offload(move || roll.run_blocking()).await;
+            match written.rolled_as(rolled) {
+                Some(new) => file = new,
+                None => return written,
+            }
+        }
+        if !pieces.is_empty() {
+            let position = u64::from(position.0);
+            if let Err(error) = write_pieces(&file, pieces, position).await {
+                written.outcome = Err(cut_back(&file, position, error).await);
+                return written;
+            }
+        }
+        if let Some(entries) = entries {
+            let stored = ring::offload(move || entries.store_blocking(&directory)).await;
+            written.entries_are(stored);
+        }
+        written
+    }
+
+    /// Runs it on this thread: at start-up, and for rare appends.
+    pub(crate) fn run_blocking(self) -> Written {
+        let Self {
+            directory,
+            epochs,
+            roll,
+            mut file,
+            position,
+            pieces,
+            entries,
+        } = self;
+        let mut written = Written::nothing();
+        if let Some(epochs) = epochs
+            && written
+                .epochs_are(store_epochs(&directory, &epochs))
+                .is_err()
+        {
+            return written;
+        }
+        if let Some(roll) = roll {
+            match written.rolled_as(roll.run_blocking()) {
+                Some(new) => file = new,
+                None => return written,
+            }
+        }
+        if let Err(failure) = write_blocking(&file, &pieces, u64::from(position.0)) {
+            written.outcome = Err(failure);
+        } else if let Some(entries) = entries {
+            written.entries_are(entries.store_blocking(&directory));
+        }
+        written
+    }
+}
+
+impl Written {
+    fn nothing() -> Self {
+        Self {
+            epochs_stored: false,
+            rolled: None,
+            outcome: Ok(()),
+            entries: None,
+        }
+    }
+
+    fn epochs_are(&mut self, stored: io::Result<()>) -> Result<(), ()> {
+        self.epochs_stored = stored.is_ok();
+        stored.map_err(|error| self.outcome = Err(Failure::before_a_byte(&error)))
+    }
+
+    fn rolled_as(&mut self, rolled: io::Result<(Box<Roll>, std::fs::File)>) -> Option<File> {
+        match rolled {
+            Ok((roll, file)) => {
+                let file = File::from_std(file);
+                self.rolled = Some((roll, file.clone()));
+                Some(file)
+            }
+            Err(error) => {
+                self.outcome = Err(Failure::before_a_byte(&error));
+                None
+            }
+        }
+    }
+
+    fn entries_are(&mut self, stored: io::Result<Box<IndexEntries>>) {
+        match stored {
+            Ok(entries) => self.entries = Some(entries),
+            // They stay in memory and are written later, at the latest when the segment closes.
+            Err(error) => tracing::warn!(%error, "index entries could not be written yet"),
+        }
+    }
+}
+
+impl Failure {
+    /// For an error that came before any byte of a batch was written.
+    fn before_a_byte(error: &io::Error) -> Self {
+        if may_pass(error) {
+            Self::Undone(error.to_string())
+        } else {
+            Self::InDoubt(error.to_string())
+        }
+    }
+}
+
+impl IndexEntries {
+    fn due(log: &Log) -> Option<Box<Self>> {
+        let active = &log.segments.active;
+        let offsets = active.offset_index.stretch_if_due()?;
+        let times = active.time_index.stretch();
+        Some(Box::new(Self {
+            base_offset: active.base_offset,
+            offsets,
+            times,
+        }))
+    }
+
+    pub(crate) fn store_blocking(self: Box<Self>, directory: &Path) -> io::Result<Box<Self>> {
+        for (kind, stretch) in [
+            (Kind::OffsetIndex, &self.offsets),
+            (Kind::TimeIndex, &self.times),
+        ] {
+            let path = file_name::path(directory, self.base_offset, kind);
+            let file = std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)?;
+            file.write_all_at(&stretch.bytes, stretch.position)?;
+        }
+        Ok(self)
+    }
+}
+
+async fn write_pieces(file: &File, pieces: Vec<Bytes>, position: u64) -> io::Result<()> {
+    #[cfg(test)]
+    crate::fault::before_write(file, &pieces, position)?;
+    file.write_vectored_all_at(pieces, position).await
+}
+
+async fn cut_back(file: &File, position: u64, error: io::Error) -> Failure {
+    #[cfg(test)]
+    if let Err(cut) = crate::fault::before_truncate() {
+        return judge(&error, Err(cut));
+    }
+    judge(&error, file.truncate(position).await)
+}
+
+fn write_blocking(file: &File, pieces: &[Bytes], position: u64) -> Result<(), Failure> {
+    if pieces.is_empty() {
+        return Ok(());
+    }
+    let file = file
+        .try_clone_std()
+        .map_err(|error| Failure::before_a_byte(&error))?;
+    let mut at = position;
+    for piece in pieces {
+        if let Err(error) = file.write_all_at(piece, at) {
+            return Err(judge(&error, file.set_len(position)));
+        }
+        at += piece.len() as u64;
+    }
+    Ok(())
+}
+
+/// What a failed write means, given whether the file could be cut back to where it ended.
+fn judge(error: &io::Error, cut: io::Result<()>) -> Failure {
+    match cut {
+        Ok(()) if may_pass(error) => Failure::Undone(error.to_string()),
+        Ok(()) => Failure::InDoubt(error.to_string()),
+        Err(cut) => Failure::InDoubt(format!(
+            "{error}; and the file could not be cut back: {cut}"
+        )),
+    }
+}
+
+/// Whether an error says that something ran out, rather than that something broke.
+fn may_pass(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let passing = [
+        Errno::NOSPC,
+        Errno::DQUOT,
+        Errno::FBIG,
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::AGAIN,
+        Errno::INTR,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
+        || error.kind() == io::ErrorKind::WriteZero
+}
+
+fn store_epochs(directory: &Path, epochs: &[EpochStart]) -> io::Result<()> {
+    checkpoint::write_epochs(&directory.join(crate::partition_files::EPOCHS), epochs)
+}
