@@ -92,12 +92,18 @@ impl ReadyBatch {
 impl Sender {
     /// A producer that is not idempotent.
     pub fn plain() -> Sender {
-        Sender { identity: None, sequences: Vec::new() }
+        Sender {
+            identity: None,
+            sequences: Vec::new(),
+        }
     }
 
     /// An idempotent producer at its first sequence number in each partition.
     pub fn idempotent(producer_id: i64, epoch: i16, partitions: usize) -> Sender {
-        Sender { identity: Some((producer_id, epoch)), sequences: vec![0; partitions] }
+        Sender {
+            identity: Some((producer_id, epoch)),
+            sequences: vec![0; partitions],
+        }
     }
 
     /// The (producer id, epoch, base sequence) of the next batch for a partition.
@@ -133,7 +139,13 @@ impl BatchTemplate {
         }
         let sizes = (0..values.len()).map(|_| OnceLock::new()).collect();
         let plain = build(&values, Compression::None)[BATCH_OVERHEAD..].into();
-        BatchTemplate { shape, values, ends, sizes, plain }
+        BatchTemplate {
+            shape,
+            values,
+            ends,
+            sizes,
+            plain,
+        }
     }
 
     /// Records in the largest batch.
@@ -143,7 +155,11 @@ impl BatchTemplate {
 
     /// The most bytes that one record takes in a batch, before compression.
     pub fn record_bytes_max(&self) -> usize {
-        self.ends.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
+        self.ends
+            .windows(2)
+            .map(|pair| pair[1] - pair[0])
+            .max()
+            .unwrap_or(0)
     }
 
     /// What the records of a batch are like.
@@ -168,7 +184,11 @@ impl BatchTemplate {
         };
         header[CRC_AT..][..4].copy_from_slice(&crc.to_be_bytes());
         let records = sized.records.clone();
-        ReadyBatch { header, records, records_bytes: sized.records_bytes }
+        ReadyBatch {
+            header,
+            records,
+            records_bytes: sized.records_bytes,
+        }
     }
 
     /// A batch of its own whose values begin with a time, for end-to-end latencies: eight bytes,
@@ -191,7 +211,11 @@ impl BatchTemplate {
         }
         let crc = crc32c_append(crc32c(&header[CRC_COVERS_FROM..]), &bytes);
         header[CRC_AT..][..4].copy_from_slice(&crc.to_be_bytes());
-        ReadyBatch { header, records: bytes.into(), records_bytes }
+        ReadyBatch {
+            header,
+            records: bytes.into(),
+            records_bytes,
+        }
     }
 
     fn sized(&self, records: u32) -> &Sizing {
@@ -203,7 +227,11 @@ impl BatchTemplate {
         let (header, payload) = batch.split_at(BATCH_OVERHEAD);
         let shared = match self.shape.compression {
             Compression::None => {
-                assert_eq!(payload, &self.plain[..self.ends[records]], "batches share a prefix");
+                assert_eq!(
+                    payload,
+                    &self.plain[..self.ends[records]],
+                    "batches share a prefix"
+                );
                 self.plain.clone()
             }
             _ => payload.into(),
@@ -220,18 +248,28 @@ impl BatchTemplate {
 }
 
 fn record(value: &[u8]) -> NewRecord<'_> {
-    NewRecord { value: Some(value), ..NewRecord::default() }
+    NewRecord {
+        value: Some(value),
+        ..NewRecord::default()
+    }
 }
 
 fn build(values: &[Vec<u8>], compression: Compression) -> Vec<u8> {
-    let mut builder = BatchBuilder::new(BatchOptions { compression, ..BatchOptions::default() });
-    values.iter().for_each(|value| builder.append(&record(value)));
+    let mut builder = BatchBuilder::new(BatchOptions {
+        compression,
+        ..BatchOptions::default()
+    });
+    values
+        .iter()
+        .for_each(|value| builder.append(&record(value)));
     builder.finish()
 }
 
 /// Writes time and producer into a header.
 fn patch(header: &mut [u8; BATCH_OVERHEAD], (id, epoch, sequence): (i64, i16, i32)) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let millis = (now.as_millis() as i64).to_be_bytes();
     header[BASE_TIMESTAMP_AT..][..8].copy_from_slice(&millis);
     header[MAX_TIMESTAMP_AT..][..8].copy_from_slice(&millis);

@@ -94,7 +94,11 @@ impl Cluster {
     /// Connects to the first of a comma-separated list of `host:port` that answers.
     pub fn connect(bootstrap: &str) -> Result<Cluster, Error> {
         let mut last = Error::Unusable(format!("'{bootstrap}' names no broker"));
-        for name in bootstrap.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        for name in bootstrap
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+        {
             match resolve(name).and_then(Cluster::connect_to) {
                 Ok(cluster) => return Ok(cluster),
                 Err(error) => last = error,
@@ -109,8 +113,15 @@ impl Cluster {
         let stream = TcpStream::connect_timeout(&address, ANSWER_WITHIN);
         let stream = stream.map_err(Error::io(connecting()))?;
         stream.set_nodelay(true).map_err(Error::io(connecting()))?;
-        stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(Error::io(connecting()))?;
-        let mut cluster = Cluster { stream, address, versions: Vec::new(), correlation: 0 };
+        stream
+            .set_read_timeout(Some(ANSWER_WITHIN))
+            .map_err(Error::io(connecting()))?;
+        let mut cluster = Cluster {
+            stream,
+            address,
+            versions: Vec::new(),
+            correlation: 0,
+        };
         cluster.versions = cluster.api_versions()?;
         Ok(cluster)
     }
@@ -151,12 +162,17 @@ impl Cluster {
             ..CreateTopicsRequest::default()
         };
         let version = self.version_of(ApiKey::CreateTopics, 2, 7)?;
-        let frame = self.ask(ApiKey::CreateTopics, version, |out| request.encode(out, version))?;
+        let frame = self.ask(ApiKey::CreateTopics, version, |out| {
+            request.encode(out, version)
+        })?;
         let response = self.read(&frame, ApiKey::CreateTopics, version, |decoder| {
             CreateTopicsResponse::decode(decoder, version)
         })?;
         for answer in &response.topics {
-            Error::refused(|| format!("creating the topic {}", topic.name), answer.error_code)?;
+            Error::refused(
+                || format!("creating the topic {}", topic.name),
+                answer.error_code,
+            )?;
         }
         Ok(())
     }
@@ -164,13 +180,26 @@ impl Cluster {
     /// Deletes a topic.
     pub fn delete_topic(&mut self, name: &str) -> Result<(), Error> {
         let version = self.version_of(ApiKey::DeleteTopics, 1, 6)?;
-        let by_name = || DeleteTopicState { name: Some(name.into()), ..Default::default() };
+        let by_name = || DeleteTopicState {
+            name: Some(name.into()),
+            ..Default::default()
+        };
         let request = DeleteTopicsRequest {
-            topics: if version >= 6 { vec![by_name()] } else { Vec::new() },
-            topic_names: if version >= 6 { Vec::new() } else { vec![name.into()] },
+            topics: if version >= 6 {
+                vec![by_name()]
+            } else {
+                Vec::new()
+            },
+            topic_names: if version >= 6 {
+                Vec::new()
+            } else {
+                vec![name.into()]
+            },
             timeout_ms: ANSWER_WITHIN.as_millis() as i32,
         };
-        let frame = self.ask(ApiKey::DeleteTopics, version, |out| request.encode(out, version))?;
+        let frame = self.ask(ApiKey::DeleteTopics, version, |out| {
+            request.encode(out, version)
+        })?;
         let response = self.read(&frame, ApiKey::DeleteTopics, version, |decoder| {
             DeleteTopicsResponse::decode(decoder, version)
         })?;
@@ -205,13 +234,17 @@ impl Cluster {
             allow_auto_topic_creation: version < 4,
             ..MetadataRequest::default()
         };
-        let frame = self.ask(ApiKey::Metadata, version, |out| request.encode(out, version))?;
+        let frame = self.ask(ApiKey::Metadata, version, |out| {
+            request.encode(out, version)
+        })?;
         let response = self.read(&frame, ApiKey::Metadata, version, |decoder| {
             MetadataResponse::decode(decoder, version)
         })?;
         let doing = || format!("looking up the topic {name}");
         let Some(topic) = response.topics.first() else {
-            return Err(Error::Broken(format!("Metadata names no topic when asked for {name}")));
+            return Err(Error::Broken(format!(
+                "Metadata names no topic when asked for {name}"
+            )));
         };
         Error::refused(doing, topic.error_code)?;
         let mut leaders = vec![None; topic.partitions.len()];
@@ -220,18 +253,29 @@ impl Cluster {
             let leads = |broker: &&_| broker_id(broker) == partition.leader_id;
             let no_leader = ErrorCode::LeaderNotAvailable.code();
             let Some(leader) = response.brokers.iter().find(leads) else {
-                return Err(Error::Refused { doing: doing(), code: no_leader });
+                return Err(Error::Refused {
+                    doing: doing(),
+                    code: no_leader,
+                });
             };
             let address = resolve(&format!("{}:{}", leader.host, leader.port))?;
             match leaders.get_mut(partition.partition_index as usize) {
                 Some(place) => *place = Some(address),
-                None => return Err(Error::Broken(format!("{name} has a hole in its partitions"))),
+                None => {
+                    return Err(Error::Broken(format!(
+                        "{name} has a hole in its partitions"
+                    )));
+                }
             }
         }
         let leaders = leaders.into_iter().collect::<Option<Vec<SocketAddr>>>();
         let leaders = leaders
             .ok_or_else(|| Error::Broken(format!("a partition of {name} is named twice")))?;
-        Ok(Topic { name: name.to_owned(), id: topic.topic_id, leaders })
+        Ok(Topic {
+            name: name.to_owned(),
+            id: topic.topic_id,
+            leaders,
+        })
     }
 
     /// Offsets of all partitions of a topic; waits until all leaders have taken over.
@@ -280,7 +324,9 @@ impl Cluster {
             ..ListOffsetsRequest::default()
         };
         let version = self.version_of(ApiKey::ListOffsets, 1, 9)?;
-        let frame = self.ask(ApiKey::ListOffsets, version, |out| request.encode(out, version))?;
+        let frame = self.ask(ApiKey::ListOffsets, version, |out| {
+            request.encode(out, version)
+        })?;
         let response = self.read(&frame, ApiKey::ListOffsets, version, |decoder| {
             ListOffsetsResponse::decode(decoder, version)
         })?;
@@ -298,13 +344,17 @@ impl Cluster {
 
     /// A new idempotent producer: its id and epoch.
     pub fn producer_id(&mut self) -> Result<(i64, i16), Error> {
-        let request =
-            InitProducerIdRequest { transaction_timeout_ms: 60_000, ..Default::default() };
+        let request = InitProducerIdRequest {
+            transactional_id: None,
+            transaction_timeout_ms: 60_000,
+            ..Default::default()
+        };
         let version = self.version_of(ApiKey::InitProducerId, 0, 4)?;
         let begun = Nanos::now();
         loop {
-            let frame =
-                self.ask(ApiKey::InitProducerId, version, |out| request.encode(out, version))?;
+            let frame = self.ask(ApiKey::InitProducerId, version, |out| {
+                request.encode(out, version)
+            })?;
             let response = self.read(&frame, ApiKey::InitProducerId, version, |decoder| {
                 InitProducerIdResponse::decode(decoder, version)
             })?;
@@ -313,7 +363,10 @@ impl Cluster {
                 std::thread::sleep(ASK_AGAIN_AFTER);
                 continue;
             }
-            Error::refused(|| "asking for a producer id".to_owned(), response.error_code)?;
+            Error::refused(
+                || "asking for a producer id".to_owned(),
+                response.error_code,
+            )?;
             return Ok((response.producer_id, response.producer_epoch));
         }
     }
@@ -328,7 +381,10 @@ impl Cluster {
         let response = self.read(&frame, key, version, |decoder| {
             ApiVersionsResponse::decode(decoder, version)
         })?;
-        Error::refused(|| "asking for the API versions".to_owned(), response.error_code)?;
+        Error::refused(
+            || "asking for the API versions".to_owned(),
+            response.error_code,
+        )?;
         Ok(response.api_keys)
     }
 
@@ -342,14 +398,21 @@ impl Cluster {
         self.correlation += 1;
         let request = frames::write_request(key, version, self.correlation, body)?;
         let doing = || format!("asking {} for {key:?}", self.address);
-        (&self.stream).write_all(&request.bytes).map_err(Error::io(doing()))?;
+        (&self.stream)
+            .write_all(&request.bytes)
+            .map_err(Error::io(doing()))?;
         let mut length = [0; 4];
-        (&self.stream).read_exact(&mut length).map_err(Error::io(doing()))?;
+        (&self.stream)
+            .read_exact(&mut length)
+            .map_err(Error::io(doing()))?;
         let mut frame = Vec::new();
         let length = u64::from(u32::from_be_bytes(length));
         let read = (&self.stream).take(length).read_to_end(&mut frame);
         if read.map_err(Error::io(doing()))? as u64 != length {
-            return Err(Error::Broken(format!("{} closed the connection", self.address)));
+            return Err(Error::Broken(format!(
+                "{} closed the connection",
+                self.address
+            )));
         }
         Ok(frame)
     }
@@ -385,9 +448,14 @@ fn is_passing(code: i16) -> bool {
 
 fn resolve(name: &str) -> Result<SocketAddr, Error> {
     let doing = || format!("resolving {name}");
-    let mut addresses: Vec<SocketAddr> =
-        name.to_socket_addrs().map_err(Error::io(doing()))?.collect();
+    let mut addresses: Vec<SocketAddr> = name
+        .to_socket_addrs()
+        .map_err(Error::io(doing()))?
+        .collect();
     // A broker that advertises "localhost" mostly listens on 127.0.0.1.
     addresses.sort_by_key(SocketAddr::is_ipv6);
-    addresses.first().copied().ok_or_else(|| Error::Unusable(format!("{name} has no address")))
+    addresses
+        .first()
+        .copied()
+        .ok_or_else(|| Error::Unusable(format!("{name} has no address")))
 }

@@ -170,7 +170,11 @@ impl Connection {
         if self.inbox_used.is_empty() {
             self.inbox_used = 0..0;
         }
-        let frame = self.frame_length().ok().flatten().map_or(0, |length| length + 4);
+        let frame = self
+            .frame_length()
+            .ok()
+            .flatten()
+            .map_or(0, |length| length + 4);
         let wanted = frame.max(self.inbox_used.len() + 1);
         if self.inbox.len() - self.inbox_used.start >= wanted {
             return;

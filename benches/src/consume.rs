@@ -34,13 +34,21 @@ pub fn run(options: Options) -> Result<Report, Error> {
     let to = Cluster::offsets(&topic, End::Latest)?;
     let wire = Wire {
         // Topic ids stand in requests from version 13 on; not every broker has them.
-        version: if topic.id.is_zero() { version.min(12) } else { version },
+        version: if topic.id.is_zero() {
+            version.min(12)
+        } else {
+            version
+        },
         topic,
         max_bytes: options.max_bytes,
         partition_max_bytes: options.partition_max_bytes,
         max_wait_ms: options.max_wait_ms,
         min_bytes: options.min_bytes,
-        crc: if options.check_crc { Crc::Check } else { Crc::Ignore },
+        crc: if options.check_crc {
+            Crc::Check
+        } else {
+            Crc::Ignore
+        },
     };
     let window = Window::new(Nanos::now(), options.broker_pid);
     let mut total = Tally::default();
@@ -51,7 +59,9 @@ pub fn run(options: Options) -> Result<Report, Error> {
     let there: i64 = to.iter().zip(&from).map(|(to, from)| to - from).sum();
     let there = there as u64 * u64::from(options.passes);
     if options.records.is_none() && records < there {
-        return Err(Error::Broken(format!("{records} records came, and the offsets say {there}")));
+        return Err(Error::Broken(format!(
+            "{records} records came, and the offsets say {there}"
+        )));
     }
     let costs = window.close(total.last_at, records, bytes)?;
     Ok(Report::new(&options, &wire.topic, &total, costs))
@@ -68,7 +78,13 @@ fn pass(
     let so_far = AtomicU64::new(0);
     let enough = AtomicU64::new(options.records.unwrap_or(u64::MAX));
     let timeout = Nanos::from_seconds(options.timeout);
-    let plan = Plan { wire: wire.clone(), window, timeout, enough: &enough, so_far: &so_far };
+    let plan = Plan {
+        wire: wire.clone(),
+        window,
+        timeout,
+        enough: &enough,
+        so_far: &so_far,
+    };
     let loads = loads(options, &plan, &wire.topic, from, to)?;
     window.is_open(Nanos::now());
     thread::scope(|scope| {
@@ -93,11 +109,14 @@ fn loads<'a>(
 ) -> Result<Vec<Load<'a>>, Error> {
     let consumers = options.connections;
     let threads = options.threads.min(consumers);
-    let mut loads: Vec<Load> =
-        (0..threads).map(|_| Load::new(plan)).collect::<Result<_, Error>>()?;
+    let mut loads: Vec<Load> = (0..threads)
+        .map(|_| Load::new(plan))
+        .collect::<Result<_, Error>>()?;
     for consumer in 0..consumers {
         for (leader, partitions) in topic.by_leader() {
-            let own = partitions.into_iter().filter(|partition| partition % consumers == consumer);
+            let own = partitions
+                .into_iter()
+                .filter(|partition| partition % consumers == consumer);
             let cursor = |partition: usize| Cursor {
                 partition,
                 next: from[partition],
@@ -105,7 +124,11 @@ fn loads<'a>(
             };
             let cursors: Vec<Cursor> = own.map(cursor).collect();
             let session = match options.fetch_session {
-                true => Session::Open { id: 0, epoch: 0, known: Vec::new() },
+                true => Session::Open {
+                    id: 0,
+                    epoch: 0,
+                    known: Vec::new(),
+                },
                 false => Session::None,
             };
             if !cursors.is_empty() {

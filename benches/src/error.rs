@@ -67,7 +67,10 @@ impl Error {
     pub fn refused(doing: impl FnOnce() -> String, code: i16) -> Result<(), Error> {
         match code {
             0 => Ok(()),
-            code => Err(Error::Refused { doing: doing(), code }),
+            code => Err(Error::Refused {
+                doing: doing(),
+                code,
+            }),
         }
     }
 }

@@ -17,7 +17,10 @@ pub fn write_request(
     body: impl FnOnce(&mut Encoder) -> Result<(), EncodeError>,
 ) -> Result<Encoded, Error> {
     let doing = || format!("writing {key:?} v{version}");
-    let wrap = |source| Error::Encode { doing: doing(), source };
+    let wrap = |source| Error::Encode {
+        doing: doing(),
+        source,
+    };
     let mut encoder = Encoder::with_capacity(256);
     encoder.i32(0);
     let header = RequestHeader {
@@ -26,7 +29,9 @@ pub fn write_request(
         correlation_id: correlation,
         client_id: Some(CLIENT_ID.into()),
     };
-    header.encode(&mut encoder, key.spec().request_header_version(version)).map_err(wrap)?;
+    header
+        .encode(&mut encoder, key.spec().request_header_version(version))
+        .map_err(wrap)?;
     body(&mut encoder).map_err(wrap)?;
     let length = encoder.wire_len() - 4;
     encoder.patch_i32(0, length as i32);
@@ -41,7 +46,10 @@ pub fn read_answer<'a, T>(
     correlation: i32,
     body: impl FnOnce(&mut Decoder<'a>) -> Result<T, DecodeError>,
 ) -> Result<T, Error> {
-    let wrap = |source| Error::Decode { doing: format!("reading {key:?} v{version}"), source };
+    let wrap = |source| Error::Decode {
+        doing: format!("reading {key:?} v{version}"),
+        source,
+    };
     let mut decoder = Decoder::new(frame);
     let header_version = key.spec().response_header_version(version);
     let header = ResponseHeader::decode(&mut decoder, header_version).map_err(wrap)?;

@@ -37,7 +37,9 @@ impl Latencies {
 
     /// Adds what another thread has counted.
     pub fn merge(&mut self, other: &Latencies) {
-        self.0.add(&other.0).expect("all histograms have the same bounds");
+        self.0
+            .add(&other.0)
+            .expect("all histograms have the same bounds");
     }
 
     /// The figures that are printed.

@@ -38,8 +38,14 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_values_and_the_ratio_holds() {
-        assert_eq!(Noise::new(7).value(1000, 1.0), Noise::new(7).value(1000, 1.0));
-        assert_ne!(Noise::new(7).value(1000, 1.0), Noise::new(8).value(1000, 1.0));
+        assert_eq!(
+            Noise::new(7).value(1000, 1.0),
+            Noise::new(7).value(1000, 1.0)
+        );
+        assert_ne!(
+            Noise::new(7).value(1000, 1.0),
+            Noise::new(8).value(1000, 1.0)
+        );
         let half = Noise::new(7).value(1001, 0.5);
         assert!(half[501..].iter().all(|&byte| byte == b' ') && half.len() == 1001);
     }

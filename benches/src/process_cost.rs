@@ -121,7 +121,10 @@ fn status_number(status: &str, name: &str) -> Option<u64> {
 }
 
 fn malformed(dir: &str, file: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{dir}/{file} is not as Linux writes it"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("{dir}/{file} is not as Linux writes it"),
+    )
 }
 
 #[cfg(test)]

@@ -53,8 +53,16 @@ pub fn run(options: Options) -> Result<Report, Error> {
     let (tally, end_to_end) = run_all(&options, &plan, &topic, &first_offsets, &mut loads)?;
     check_offsets(&options, &plan, &topic, &first_offsets, &tally)?;
     let payload_bytes = tally.records * options.record_size as u64;
-    let costs = plan.window.close(tally.last_ack, tally.records, payload_bytes)?;
-    Ok(Report::new(&options, &topic, &tally, costs, end_to_end.as_ref()))
+    let costs = plan
+        .window
+        .close(tally.last_ack, tally.records, payload_bytes)?;
+    Ok(Report::new(
+        &options,
+        &topic,
+        &tally,
+        costs,
+        end_to_end.as_ref(),
+    ))
 }
 
 fn find_topic(cluster: &mut Cluster, options: &Options) -> Result<Topic, Error> {
@@ -93,8 +101,16 @@ fn wire(cluster: &Cluster, options: &Options, topic: &Topic) -> Result<Wire, Err
         acks: options.acks()?,
         timeout_ms: (options.timeout * 1e3) as i32,
         version: cluster.version_of(ApiKey::Produce, 3, 11)?,
-        answers: if options.raw_target { Answers::Bare } else { Answers::Full },
-        stamps: if options.end_to_end { Stamps::Intended } else { Stamps::None },
+        answers: if options.raw_target {
+            Answers::Bare
+        } else {
+            Answers::Full
+        },
+        stamps: if options.end_to_end {
+            Stamps::Intended
+        } else {
+            Stamps::None
+        },
     })
 }
 
@@ -104,7 +120,11 @@ fn template(options: &Options) -> Result<BatchTemplate, Error> {
         random_ratio: options.random_ratio,
         seed: options.seed,
         batch_bytes_max: options.batch_bytes,
-        batch_records_max: if options.one_record_in_flight { 1 } else { usize::MAX },
+        batch_records_max: if options.one_record_in_flight {
+            1
+        } else {
+            usize::MAX
+        },
         compression: options.compression()?,
     });
     // What is used most is built before the clock runs.
@@ -123,7 +143,11 @@ fn plan(
     let opens_at = begin.plus(warmup);
     let limits = Limits {
         batch_records_max: template.records_max(),
-        portions_max: if options.one_record_in_flight { 1 } else { usize::MAX },
+        portions_max: if options.one_record_in_flight {
+            1
+        } else {
+            usize::MAX
+        },
         request_bytes_max: options.request_bytes,
         batch_overhead_bytes: BATCH_OVERHEAD,
         record_bytes_max: template.record_bytes_max(),
@@ -132,8 +156,15 @@ fn plan(
         wire,
         template,
         limits,
-        in_flight_max: if options.one_record_in_flight { 1 } else { options.in_flight },
-        tilings: first_offsets.iter().map(|&first| Mutex::new(Tiling::new(first))).collect(),
+        in_flight_max: if options.one_record_in_flight {
+            1
+        } else {
+            options.in_flight
+        },
+        tilings: first_offsets
+            .iter()
+            .map(|&first| Mutex::new(Tiling::new(first)))
+            .collect(),
         begin,
         stop_at: duration.map_or(Nanos(u64::MAX), |duration| opens_at.plus(duration)),
         window: Window::new(opens_at, options.broker_pid),
@@ -150,8 +181,9 @@ fn loads<'a>(
     begin: Nanos,
 ) -> Result<Vec<Load<'a>>, Error> {
     let threads = options.threads.min(options.connections);
-    let mut loads: Vec<Load> =
-        (0..threads).map(|_| Load::new(plan)).collect::<Result<_, Error>>()?;
+    let mut loads: Vec<Load> = (0..threads)
+        .map(|_| Load::new(plan))
+        .collect::<Result<_, Error>>()?;
     let lanes = topic.by_leader();
     for (at, sender) in senders.into_iter().enumerate() {
         let feed = feed(options, at, topic.leaders.len(), begin);
@@ -176,7 +208,13 @@ fn feed(options: &Options, at: usize, partitions: usize, begin: Nanos) -> Feed {
     });
     let schedule = Schedule::new(begin, rate, records.min(scheduled), producer, producers);
     let linger = Nanos::from_millis(options.linger_ms);
-    Feed::Paced(Paced::new(schedule, options.partitioner, linger, partitions, at))
+    Feed::Paced(Paced::new(
+        schedule,
+        options.partitioner,
+        linger,
+        partitions,
+        at,
+    ))
 }
 
 /// Runs all threads, and the consumer if there is one; adds up what they have counted.
@@ -193,8 +231,10 @@ fn run_all(
         let tail = options.end_to_end.then(|| {
             scope.spawn(|| tail::follow(topic, first_offsets, opens_at, &expected, plan.timeout))
         });
-        let threads: Vec<_> =
-            loads.drain(..).map(|load| scope.spawn(move || load.run())).collect();
+        let threads: Vec<_> = loads
+            .drain(..)
+            .map(|load| scope.spawn(move || load.run()))
+            .collect();
         let mut total = Tally::default();
         let mut failure = None;
         for thread in threads {
@@ -204,7 +244,11 @@ fn run_all(
             }
         }
         // A consumer must not wait for records that will not come.
-        let produced = if failure.is_some() { 0 } else { total.records_ever };
+        let produced = if failure.is_some() {
+            0
+        } else {
+            total.records_ever
+        };
         expected.store(produced, std::sync::atomic::Ordering::Release);
         let end_to_end = tail.map(|tail| tail.join().expect("the consumer panicked"));
         match failure {
@@ -233,7 +277,11 @@ fn check_offsets(
         return Ok(());
     }
     let ends = Cluster::offsets(topic, End::Latest)?;
-    let there: i64 = ends.iter().zip(first_offsets).map(|(end, first)| end - first).sum();
+    let there: i64 = ends
+        .iter()
+        .zip(first_offsets)
+        .map(|(end, first)| end - first)
+        .sum();
     if there as u64 != tally.records_ever && options.acks()? != 0 {
         return Err(Error::Broken(format!(
             "{} records were acknowledged, and the logs grew by {there}",

@@ -29,7 +29,13 @@ impl Schedule {
         assert!(rate_per_second > 0, "an open-loop schedule needs a rate");
         assert!(producer < producers, "producer {producer} of {producers}");
         let records = share_of(records_total, producer, producers);
-        Schedule { start, rate_per_second, producers, producer, records }
+        Schedule {
+            start,
+            rate_per_second,
+            producers,
+            producer,
+            records,
+        }
     }
 
     /// How many records this producer sends in all.
@@ -71,7 +77,11 @@ mod tests {
                 for local in [0, 1, 2, 10, 999, 33_000] {
                     let at = schedule.intended(local);
                     assert_eq!(schedule.due(at), local + 1, "rate {rate} local {local}");
-                    assert_eq!(schedule.due(Nanos(at.0 - 1)), local, "rate {rate} local {local}");
+                    assert_eq!(
+                        schedule.due(Nanos(at.0 - 1)),
+                        local,
+                        "rate {rate} local {local}"
+                    );
                 }
             }
         }

@@ -26,7 +26,11 @@ pub struct Overlap {
 impl Tiling {
     /// A partition whose next record gets the offset `next`.
     pub fn new(next: i64) -> Tiling {
-        Tiling { next, ahead: BTreeMap::new(), records: 0 }
+        Tiling {
+            next,
+            ahead: BTreeMap::new(),
+            records: 0,
+        }
     }
 
     /// Places a batch that was given the offsets `base .. base + count`.
@@ -37,7 +41,10 @@ impl Tiling {
             return self.place_ahead(base, end);
         }
         if base < self.next {
-            return Err(Overlap { base, expected_at_least: self.next });
+            return Err(Overlap {
+                base,
+                expected_at_least: self.next,
+            });
         }
         self.next = end;
         while let Some((&base, &end)) = self.ahead.first_key_value() {
@@ -45,7 +52,10 @@ impl Tiling {
                 break;
             }
             if base < self.next {
-                return Err(Overlap { base, expected_at_least: self.next });
+                return Err(Overlap {
+                    base,
+                    expected_at_least: self.next,
+                });
             }
             self.next = end;
             self.ahead.pop_first();
@@ -65,12 +75,17 @@ impl Tiling {
 
     /// The first gap, as (first missing offset, offset after it), once all answers are in.
     pub fn gap(&self) -> Option<(i64, i64)> {
-        self.ahead.first_key_value().map(|(&base, _)| (self.next, base))
+        self.ahead
+            .first_key_value()
+            .map(|(&base, _)| (self.next, base))
     }
 
     fn place_ahead(&mut self, base: i64, end: i64) -> Result<(), Overlap> {
         match self.ahead.insert(base, end) {
-            Some(_) => Err(Overlap { base, expected_at_least: end }),
+            Some(_) => Err(Overlap {
+                base,
+                expected_at_least: end,
+            }),
             None => Ok(()),
         }
     }
@@ -86,7 +101,10 @@ mod tests {
         for (base, count) in [(110, 5), (100, 10), (130, 1), (115, 15)] {
             tiling.place(base, count).expect("no overlap");
         }
-        assert_eq!((tiling.next(), tiling.gap(), tiling.records()), (131, None, 31));
+        assert_eq!(
+            (tiling.next(), tiling.gap(), tiling.records()),
+            (131, None, 31)
+        );
     }
 
     #[test]
@@ -95,7 +113,13 @@ mod tests {
         tiling.place(0, 10).expect("first");
         tiling.place(12, 3).expect("ahead");
         assert_eq!(tiling.gap(), Some((10, 12)));
-        assert_eq!(tiling.place(5, 1), Err(Overlap { base: 5, expected_at_least: 10 }));
+        assert_eq!(
+            tiling.place(5, 1),
+            Err(Overlap {
+                base: 5,
+                expected_at_least: 10
+            })
+        );
         assert!(tiling.place(12, 1).is_err());
         assert!(tiling.place(10, 3).is_err());
     }

@@ -37,7 +37,11 @@ pub struct Costs {
 impl Window {
     /// A window that opens at a given time.
     pub fn new(opens_at: Nanos, broker_pid: Option<u32>) -> Window {
-        Window { opens_at, broker_pid, opened: OnceLock::new() }
+        Window {
+            opens_at,
+            broker_pid,
+            opened: OnceLock::new(),
+        }
     }
 
     /// When it opens.
@@ -50,7 +54,8 @@ impl Window {
         if now < self.opens_at {
             return false;
         }
-        self.opened.get_or_init(|| self.read(now).map_err(|error| error.kind()));
+        self.opened
+            .get_or_init(|| self.read(now).map_err(|error| error.kind()));
         true
     }
 
@@ -58,7 +63,7 @@ impl Window {
     pub fn close(&self, until: Nanos, records: u64, payload_bytes: u64) -> Result<Costs, Error> {
         let doing = || format!("reading the cost of process {:?}", self.broker_pid);
         if records == 0 {
-            let said = "nothing was acknowledged after the warm-up: let the run be longer";
+            let said = "nothing was counted: the topic is empty or the run too short";
             return Err(Error::Unusable(said.to_owned()));
         }
         let after = self.read(until).map_err(Error::io(doing()))?;
@@ -68,9 +73,8 @@ impl Window {
             None => after,
         };
         let seconds = until.since(before.at).seconds();
-        let cost = |before, after| {
-            WorkCost::between(before, after, seconds, records, payload_bytes)
-        };
+        let cost =
+            |before, after| WorkCost::between(before, after, seconds, records, payload_bytes);
         Ok(Costs {
             seconds,
             broker: self.broker_pid.map(|_| cost(before.broker, after.broker)),
@@ -79,7 +83,15 @@ impl Window {
     }
 
     fn read(&self, at: Nanos) -> io::Result<Opening> {
-        let broker = self.broker_pid.map(ProcessCost::of).transpose()?.unwrap_or_default();
-        Ok(Opening { at, broker, own: ProcessCost::of_self()? })
+        let broker = self
+            .broker_pid
+            .map(ProcessCost::of)
+            .transpose()?
+            .unwrap_or_default();
+        Ok(Opening {
+            at,
+            broker,
+            own: ProcessCost::of_self()?,
+        })
     }
 }

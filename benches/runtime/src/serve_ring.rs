@@ -2,7 +2,7 @@
 //! gathers what a turn has brought.
 
 use crate::ServeOptions;
-use crate::append_frame::check_complete;
+use crate::append_frame::{ANSWER_BYTES, check_complete};
 use bytes::Bytes;
 use ring::buffer::Buffer;
 use ring::event::Event;
@@ -53,7 +53,7 @@ async fn connection(stream: Stream, appends: Rc<Appends>, receive_bytes: usize) 
         if !matches!(received, Ok(1..)) {
             return;
         }
-        let mut answers = Vec::new();
+        let mut answers = Vec::with_capacity(ANSWER_BYTES);
         let complete = check_complete(&buffer, &mut answers);
         if complete == 0 {
             continue;
@@ -88,12 +88,12 @@ async fn write(file: File, appends: Rc<Appends>) {
     loop {
         appends.wake_writer.wait().await;
         ring::yield_to_end_of_turn().await;
-        let pieces = std::mem::take(&mut *appends.queue.borrow_mut());
-        let count = pieces.len() as u64;
+        let count = appends.queue.borrow().len();
+        let pieces = appends.queue.replace(Vec::with_capacity(count));
         let bytes: usize = pieces.iter().map(Bytes::len).sum();
         file.write_vectored_all_at(pieces, position).await.expect("the disk has room");
         position += bytes as u64;
-        appends.written.set(appends.written.get() + count);
+        appends.written.set(appends.written.get() + count as u64);
         appends.wake_writers_clients.notify();
     }
 }

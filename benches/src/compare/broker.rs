@@ -23,7 +23,10 @@ const CLUSTER_ID: &str = "Y2hpcGxvZy1iZW5jaGVzMQ";
 #[derive(Clone, Debug)]
 pub enum Make {
     /// chiplog: the path of its binary, and settings on top of the common ones.
-    Chiplog { binary: PathBuf, settings: Vec<String> },
+    Chiplog {
+        binary: PathBuf,
+        settings: Vec<String>,
+    },
     /// Apache Kafka: the folder with its jars.
     Kafka { libs: PathBuf },
 }
@@ -60,7 +63,12 @@ impl Broker {
             std::thread::sleep(std::time::Duration::from_micros(500));
         }
         let started_within = Nanos::now().since(begun);
-        Ok(Broker { process, address, started_within, dir: dir.to_owned() })
+        Ok(Broker {
+            process,
+            address,
+            started_within,
+            dir: dir.to_owned(),
+        })
     }
 
     /// Where clients connect.
@@ -159,8 +167,17 @@ fn kafka(libs: &Path, dir: &Path, address: SocketAddr) -> Result<Command, Error>
     format_storage(libs, dir, &config)?;
     let mut command = java(libs, &log4j);
     command
-        .args(["-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"])
-        .args(["-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"])
+        .args([
+            "-Xmx1G",
+            "-Xms1G",
+            "-server",
+            "-XX:+UseG1GC",
+            "-XX:MaxGCPauseMillis=20",
+        ])
+        .args([
+            "-XX:InitiatingHeapOccupancyPercent=35",
+            "-XX:+ExplicitGCInvokesConcurrent",
+        ])
         .args(["-XX:MaxInlineLevel=15", "-Djava.awt.headless=true"])
         .arg(format!(
             "-Xlog:gc*:file={}:time,tags:filecount=10,filesize=100M",
@@ -178,12 +195,16 @@ fn kafka(libs: &Path, dir: &Path, address: SocketAddr) -> Result<Command, Error>
 fn format_storage(libs: &Path, dir: &Path, config: &Path) -> Result<(), Error> {
     let mut command = java(libs, &dir.join("log4j.properties"));
     command.args(["-Xmx256M", "kafka.tools.StorageTool", "format"]);
-    command.args(["--cluster-id", CLUSTER_ID, "--config"]).arg(config);
+    command
+        .args(["--cluster-id", CLUSTER_ID, "--config"])
+        .arg(config);
     let output = command.output().map_err(Error::io("running java"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stdout).into_owned()
             + &String::from_utf8_lossy(&output.stderr);
-        return Err(Error::Unusable(format!("Kafka's storage cannot be formatted: {said}")));
+        return Err(Error::Unusable(format!(
+            "Kafka's storage cannot be formatted: {said}"
+        )));
     }
     Ok(())
 }

@@ -47,7 +47,10 @@ impl Process {
         place(placement)?;
         let child = command.spawn();
         sched_setaffinity(None, &own).map_err(|errno| Error::io(doing())(errno.into()))?;
-        Ok(Process { child: child.map_err(Error::io(doing()))?, name: name.to_owned() })
+        Ok(Process {
+            child: child.map_err(Error::io(doing()))?,
+            name: name.to_owned(),
+        })
     }
 
     /// The process id.
@@ -57,7 +60,11 @@ impl Process {
 
     /// Fails if the process has ended by itself.
     pub fn require_alive(&mut self) -> Result<(), Error> {
-        match self.child.try_wait().map_err(Error::io(format!("watching {}", self.name)))? {
+        match self
+            .child
+            .try_wait()
+            .map_err(Error::io(format!("watching {}", self.name)))?
+        {
             None => Ok(()),
             Some(status) => Err(Error::Unusable(format!("{} ended: {status}", self.name))),
         }

@@ -40,14 +40,23 @@ impl FloorProcess {
             Loop::Receive => ("floor-receive", Some(dir.to_owned())),
             Loop::Sendfile => ("floor-sendfile", None),
         };
-        command.arg(name).arg("--listen").arg(address.to_string()).arg("--dir").arg(dir);
+        command
+            .arg(name)
+            .arg("--listen")
+            .arg(address.to_string())
+            .arg("--dir")
+            .arg(dir);
         let output = dir.join("output.log");
         let mut process = Process::start(name, &mut command, &output, placement)?;
         while Cluster::ping(address).is_err() {
             process.require_alive()?;
             thread::sleep(Duration::from_millis(1));
         }
-        Ok(FloorProcess { process, address, removes })
+        Ok(FloorProcess {
+            process,
+            address,
+            removes,
+        })
     }
 
     /// Where the load generator connects.
@@ -65,8 +74,9 @@ impl FloorProcess {
         drop(self.process);
         match self.removes {
             None => Ok(()),
-            Some(dir) => fs::remove_dir_all(&dir)
-                .map_err(Error::io(format!("removing {}", dir.display()))),
+            Some(dir) => {
+                fs::remove_dir_all(&dir).map_err(Error::io(format!("removing {}", dir.display())))
+            }
         }
     }
 }

@@ -49,7 +49,9 @@ impl Machine {
 
 fn field(text: &str, name: &str) -> String {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
-    let value = line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim());
+    let value = line
+        .and_then(|line| line.split_once(':'))
+        .map(|(_, value)| value.trim());
     value.unwrap_or("unknown").to_owned()
 }
 
@@ -67,8 +69,13 @@ fn file_system(mounts: &str, dir: &Path) -> String {
 
 fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
-    let text = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
-    text.map_or_else(String::new, |text| String::from_utf8_lossy(&text).trim().to_owned())
+    let text = output
+        .ok()
+        .filter(|output| output.status.success())
+        .map(|output| output.stdout);
+    text.map_or_else(String::new, |text| {
+        String::from_utf8_lossy(&text).trim().to_owned()
+    })
 }
 
 #[cfg(test)]

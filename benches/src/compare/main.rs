@@ -74,7 +74,11 @@ fn run(command: Command) -> Result<(), Error> {
         |address| TcpListener::bind(address).map_err(Error::io(format!("listening at {address}")));
     match command {
         Command::Run(options) => scenario::run(&options),
-        Command::FloorReceive { listen, dir, partitions } => {
+        Command::FloorReceive {
+            listen,
+            dir,
+            partitions,
+        } => {
             let never = Receive::new(listen_at(listen)?, &dir, partitions)?.serve()?;
             match never {}
         }

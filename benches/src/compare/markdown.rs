@@ -18,7 +18,10 @@ pub fn text(lines: &[Line]) -> String {
     let rows: Vec<[String; 7]> = lines.iter().map(cells).collect();
     let heads = HEADS.map(str::to_owned);
     let width = |column: usize| {
-        let cells = rows.iter().chain([&heads]).map(|row| row[column].chars().count());
+        let cells = rows
+            .iter()
+            .chain([&heads])
+            .map(|row| row[column].chars().count());
         cells.max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..HEADS.len()).map(width).collect();
@@ -36,8 +39,19 @@ pub fn text(lines: &[Line]) -> String {
 /// The same as a Markdown table, under what it was measured on and how.
 pub fn markdown(lines: &[Line], machine: &Machine, command: &str, runs: usize) -> String {
     let mut out = String::new();
-    let Machine { processor, cores, memory_gib, kernel, file_system, commit, date } = machine;
-    let _ = writeln!(out, "Measured {date} at commit {commit} with\n\n    {command}\n");
+    let Machine {
+        processor,
+        cores,
+        memory_gib,
+        kernel,
+        file_system,
+        commit,
+        date,
+    } = machine;
+    let _ = writeln!(
+        out,
+        "Measured {date} at commit {commit} with\n\n    {command}\n"
+    );
     let _ = writeln!(
         out,
         "on {cores} cores of {processor}, {memory_gib} GiB, Linux {kernel}, {file_system}, \
@@ -65,8 +79,15 @@ fn between_markers(old: &str, tables: &str) -> Option<String> {
     Some(format!("{before}{BEGIN}\n{tables}{END}{after}"))
 }
 
-const HEADS: [&str; 7] =
-    ["scenario", "measured", "chiplog", "Kafka", "bare loop", "Kafka ÷ chiplog", "chiplog ÷ bare"];
+const HEADS: [&str; 7] = [
+    "scenario",
+    "measured",
+    "chiplog",
+    "Kafka",
+    "bare loop",
+    "Kafka ÷ chiplog",
+    "chiplog ÷ bare",
+];
 
 fn cells(line: &Line) -> [String; 7] {
     let spread = |spread: Option<Spread>| spread.map_or_else(String::new, |it| it.to_string());

@@ -151,7 +151,10 @@ impl Options {
                     return Err(Error::Unusable(said));
                 }
                 let settings = self.chiplog_overrides.clone();
-                Ok(Some(Make::Chiplog { binary: self.chiplog.clone(), settings }))
+                Ok(Some(Make::Chiplog {
+                    binary: self.chiplog.clone(),
+                    settings,
+                }))
             }
             Side::Kafka => {
                 let from_variable = std::env::var_os(KAFKA_LIBS_VARIABLE).map(PathBuf::from);
@@ -169,11 +172,19 @@ impl Options {
 
     /// Where servers run.
     pub fn server_placement(&self) -> Placement {
-        if self.pin { Placement::Core(0) } else { Placement::Free }
+        if self.pin {
+            Placement::Core(0)
+        } else {
+            Placement::Free
+        }
     }
 
     /// Where the load generator runs.
     pub fn load_placement(&self) -> Placement {
-        if self.pin { Placement::Core(1) } else { Placement::Free }
+        if self.pin {
+            Placement::Core(1)
+        } else {
+            Placement::Free
+        }
     }
 }

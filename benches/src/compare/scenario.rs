@@ -38,12 +38,20 @@ type Figures = Vec<(&'static str, f64)>;
 
 /// Runs the comparison and prints its tables.
 pub fn run(options: &Options) -> Result<(), Error> {
-    let dir = options.data_dir.join(format!("bench-compare-{}", std::process::id()));
+    let dir = options
+        .data_dir
+        .join(format!("bench-compare-{}", std::process::id()));
     fs::create_dir_all(&dir).map_err(Error::io(format!("creating {}", dir.display())))?;
-    let dir = dir.canonicalize().map_err(Error::io("looking for the data directory"))?;
+    let dir = dir
+        .canonicalize()
+        .map_err(Error::io("looking for the data directory"))?;
     child::place(options.load_placement())?;
     let machine = Machine::describe(&dir);
-    let mut contest = Contest { options, dir: dir.clone(), samples: Samples::default() };
+    let mut contest = Contest {
+        options,
+        dir: dir.clone(),
+        samples: Samples::default(),
+    };
     let outcome = contest.run();
     let removed = fs::remove_dir_all(&dir).map_err(Error::io("removing the data"));
     outcome?;
@@ -63,14 +71,20 @@ struct Outcome<'a> {
 fn print(options: &Options, machine: &Machine, samples: &Samples) -> Result<(), Error> {
     let lines = samples.lines();
     let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
-    let command = format!("cargo run --release -p chiplog-benches --bin bench-compare -- {command}");
+    let command =
+        format!("cargo run --release -p chiplog-benches --bin bench-compare -- {command}");
     println!("{}", markdown::text(&lines));
     if let Some(path) = &options.markdown {
         let tables = markdown::markdown(&lines, machine, &command, options.runs);
         markdown::write(path, &tables)?;
     }
     if let Some(path) = &options.json {
-        let result = Outcome { command: &command, machine, lines: &lines, samples };
+        let result = Outcome {
+            command: &command,
+            machine,
+            lines: &lines,
+            samples,
+        };
         let json = serde_json::to_string_pretty(&result);
         let json = json.map_err(|error| Error::Unusable(error.to_string()))?;
         fs::write(path, json).map_err(Error::io(format!("writing {}", path.display())))?;
@@ -95,8 +109,13 @@ impl Contest<'_> {
         if self.options.wants(Scenario::Startup) {
             self.startup()?;
         }
-        let loads = Scenario::ALL.into_iter().filter(|&scenario| scenario != Scenario::Startup);
-        if !loads.into_iter().any(|scenario| self.options.wants(scenario)) {
+        let loads = Scenario::ALL
+            .into_iter()
+            .filter(|&scenario| scenario != Scenario::Startup);
+        if !loads
+            .into_iter()
+            .any(|scenario| self.options.wants(scenario))
+        {
             return Ok(());
         }
         let contestants = self.start_all()?;
@@ -111,7 +130,12 @@ impl Contest<'_> {
             self.take_turns(&contestants, |contest, contestant, run| {
                 let load = contest.small(contest.options.seconds);
                 let figures = contest.produce(contestant, "small", load)?;
-                contest.keep(Scenario::Small, contestant.side, run, small_figures(&figures));
+                contest.keep(
+                    Scenario::Small,
+                    contestant.side,
+                    run,
+                    small_figures(&figures),
+                );
                 Ok(())
             })?;
         }
@@ -119,17 +143,32 @@ impl Contest<'_> {
             self.take_turns(&contestants, |contest, contestant, run| {
                 let load = contest.open_loop(contest.options.seconds);
                 let figures = contest.produce(contestant, "open", load)?;
-                contest.keep(Scenario::OpenLoop, contestant.side, run, open_loop_figures(&figures));
+                contest.keep(
+                    Scenario::OpenLoop,
+                    contestant.side,
+                    run,
+                    open_loop_figures(&figures),
+                );
                 Ok(())
             })?;
         }
-        contestants.into_iter().filter_map(|it| it.broker).try_for_each(Broker::remove)
+        contestants
+            .into_iter()
+            .filter_map(|it| it.broker)
+            .try_for_each(Broker::remove)
     }
 
     fn keep(&mut self, scenario: Scenario, side: Side, run: usize, figures: Figures) {
-        let text: Vec<String> =
-            figures.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
-        eprintln!("{} {} {run}: {}", scenario.name(), side.name(), text.join(", "));
+        let text: Vec<String> = figures
+            .iter()
+            .map(|(name, value)| format!("{name} {value:.3}"))
+            .collect();
+        eprintln!(
+            "{} {} {run}: {}",
+            scenario.name(),
+            side.name(),
+            text.join(", ")
+        );
         self.samples.add(scenario, side, run, figures);
     }
 
@@ -142,15 +181,17 @@ impl Contest<'_> {
                 };
                 let dir = self.dir.join(format!("startup-{}-{run}", make.name()));
                 let broker = Broker::start(&make, &dir, self.options.server_placement())?;
-                let cost = || {
-                    ProcessCost::of(broker.pid()).map_err(Error::io("reading a broker's cost"))
-                };
+                let cost =
+                    || ProcessCost::of(broker.pid()).map_err(Error::io("reading a broker's cost"));
                 let after_start = cost()?;
                 thread::sleep(Duration::from_secs_f64(IDLE_SECONDS));
                 let idle = cost()?;
                 let cpu = (idle.cpu_seconds - after_start.cpu_seconds) / IDLE_SECONDS * 100.0;
                 let figures = vec![
-                    ("start to first answer, ms", broker.started_within().seconds() * 1e3),
+                    (
+                        "start to first answer, ms",
+                        broker.started_within().seconds() * 1e3,
+                    ),
                     ("CPU time until then, s", after_start.cpu_seconds),
                     ("resident when idle, MiB", idle.rss_kib as f64 / 1024.0),
                     ("CPU in the first idle seconds, %", cpu),
@@ -168,7 +209,10 @@ impl Contest<'_> {
             let dir = |name: &str| self.dir.join(name.to_lowercase());
             let placement = self.options.server_placement();
             let broker = make.map(|make| Broker::start(&make, &dir(make.name()), placement));
-            Ok(Contestant { side, broker: broker.transpose()? })
+            Ok(Contestant {
+                side,
+                broker: broker.transpose()?,
+            })
         };
         self.options.sides().map(start).collect()
     }
@@ -183,10 +227,13 @@ impl Contest<'_> {
         for contestant in contestants.iter().filter(|it| it.broker.is_some()) {
             eprintln!("warming up {}", contestant.side.name());
             let loads = [
-                ("warm-max", produce::Options {
-                    duration: Some(seconds.min(15.0)),
-                    ..self.produce_max()
-                }),
+                (
+                    "warm-max",
+                    produce::Options {
+                        duration: Some(seconds.min(15.0)),
+                        ..self.produce_max()
+                    },
+                ),
                 ("warm-small", self.small(seconds)),
                 ("warm-open", self.open_loop(seconds)),
             ];
@@ -223,7 +270,12 @@ impl Contest<'_> {
         let topic = format!("max-{run}");
         if who.broker.is_none() {
             let produced = self.produce(who, &topic, self.produce_max())?;
-            self.keep(Scenario::ProduceMax, who.side, run, produce_figures(&produced));
+            self.keep(
+                Scenario::ProduceMax,
+                who.side,
+                run,
+                produce_figures(&produced),
+            );
             let floor =
                 FloorProcess::start(Loop::Sendfile, prepared, self.options.server_placement())?;
             let consumed = self.consume_from(floor.address().to_string(), floor.pid(), &topic)?;
@@ -231,7 +283,12 @@ impl Contest<'_> {
             return floor.remove();
         }
         let produced = self.produce_to(who, &topic, self.produce_max())?;
-        self.keep(Scenario::ProduceMax, who.side, run, produce_figures(&produced));
+        self.keep(
+            Scenario::ProduceMax,
+            who.side,
+            run,
+            produce_figures(&produced),
+        );
         if self.options.wants(Scenario::Consume) {
             let consumed = self.consume(who, &topic)?;
             self.keep(Scenario::Consume, who.side, run, consume_figures(&consumed));
@@ -366,7 +423,9 @@ fn cost(cost: &Option<WorkCost>) -> &WorkCost {
 }
 
 fn ms(summary: &Option<Summary>, of: impl Fn(&Summary) -> u64) -> f64 {
-    summary.as_ref().map_or(f64::NAN, |summary| of(summary) as f64 / 1e6)
+    summary
+        .as_ref()
+        .map_or(f64::NAN, |summary| of(summary) as f64 / 1e6)
 }
 
 fn produce_figures(report: &produce::Report) -> Figures {
@@ -386,7 +445,10 @@ fn consume_figures(report: &consume::Report) -> Figures {
 
 fn small_figures(report: &produce::Report) -> Figures {
     vec![
-        ("broker CPU-us/record", cost(&report.broker).cpu_us_per_record),
+        (
+            "broker CPU-us/record",
+            cost(&report.broker).cpu_us_per_record,
+        ),
         ("records/s", report.records_per_second),
         ("p50, ms", report.latency_from_sent.p50_ns.0 as f64 / 1e6),
         ("p99, ms", report.latency_from_sent.p99_ns.0 as f64 / 1e6),
@@ -397,11 +459,26 @@ fn open_loop_figures(report: &produce::Report) -> Figures {
     let latency = &report.latency_from_intended;
     vec![
         ("broker CPU-s/GB", cost(&report.broker).cpu_seconds_per_gb),
-        ("broker CPU-us/record", cost(&report.broker).cpu_us_per_record),
-        ("p50 from intended send, ms", ms(latency, |summary| summary.p50_ns.0)),
-        ("p99 from intended send, ms", ms(latency, |summary| summary.p99_ns.0)),
-        ("p99.9 from intended send, ms", ms(latency, |summary| summary.p99_9_ns.0)),
-        ("max from intended send, ms", ms(latency, |summary| summary.max_ns.0)),
+        (
+            "broker CPU-us/record",
+            cost(&report.broker).cpu_us_per_record,
+        ),
+        (
+            "p50 from intended send, ms",
+            ms(latency, |summary| summary.p50_ns.0),
+        ),
+        (
+            "p99 from intended send, ms",
+            ms(latency, |summary| summary.p99_ns.0),
+        ),
+        (
+            "p99.9 from intended send, ms",
+            ms(latency, |summary| summary.p99_9_ns.0),
+        ),
+        (
+            "max from intended send, ms",
+            ms(latency, |summary| summary.max_ns.0),
+        ),
         ("records/s", report.records_per_second),
     ]
 }

@@ -63,7 +63,12 @@ impl Samples {
         figures: Vec<(&'static str, f64)>,
     ) {
         let (scenario, side) = (scenario.name(), side.name());
-        self.0.push(Sample { scenario, side, run, figures });
+        self.0.push(Sample {
+            scenario,
+            side,
+            run,
+            figures,
+        });
     }
 
     /// One line for each scenario and metric, in the order in which they came.
@@ -77,9 +82,14 @@ impl Samples {
             }
         }
         names.sort_by_key(|(scenario, _)| {
-            Scenario::ALL.iter().position(|known| known.name() == *scenario)
+            Scenario::ALL
+                .iter()
+                .position(|known| known.name() == *scenario)
         });
-        names.into_iter().map(|(scenario, metric)| self.line(scenario, metric)).collect()
+        names
+            .into_iter()
+            .map(|(scenario, metric)| self.line(scenario, metric))
+            .collect()
     }
 
     fn line(&self, scenario: &'static str, metric: &'static str) -> Line {
@@ -88,7 +98,9 @@ impl Samples {
             let samples =
                 samples.filter(|sample| sample.scenario == scenario && sample.side == side.name());
             let figures = samples.flat_map(|sample| &sample.figures);
-            let values = figures.filter(|(name, _)| *name == metric).map(|(_, value)| *value);
+            let values = figures
+                .filter(|(name, _)| *name == metric)
+                .map(|(_, value)| *value);
             Spread::of(values.collect())
         };
         let (chiplog, kafka) = (spread(Side::Chiplog), spread(Side::Kafka));
@@ -165,9 +177,22 @@ mod tests {
             samples.add(Scenario::Small, Side::Kafka, run, vec![("x", value * 10.0)]);
         }
         let lines = samples.lines();
-        assert_eq!(lines[0].chiplog, Some(Spread { median: 2.0, min: 1.0, max: 4.0 }));
-        assert_eq!((lines[0].kafka_over_chiplog, lines[0].floor), (Some(10.0), None));
-        assert_eq!(Spread::of(vec![1.0, 2.0]).map(|spread| spread.median), Some(1.5));
+        assert_eq!(
+            lines[0].chiplog,
+            Some(Spread {
+                median: 2.0,
+                min: 1.0,
+                max: 4.0
+            })
+        );
+        assert_eq!(
+            (lines[0].kafka_over_chiplog, lines[0].floor),
+            (Some(10.0), None)
+        );
+        assert_eq!(
+            Spread::of(vec![1.0, 2.0]).map(|spread| spread.median),
+            Some(1.5)
+        );
     }
 
     #[test]

@@ -99,8 +99,17 @@ impl<'a> Load<'a> {
         let connecting = || format!("connecting to {address}");
         let connection = Connection::open(address).map_err(Error::io(connecting()))?;
         let token = self.links.len() as u64;
-        self.poller.add(&connection, token, Interest::Read).map_err(Error::io(connecting()))?;
-        self.links.push(Link { connection, address, cursors, session, correlation: 0, sent_at: None });
+        self.poller
+            .add(&connection, token, Interest::Read)
+            .map_err(Error::io(connecting()))?;
+        self.links.push(Link {
+            connection,
+            address,
+            cursors,
+            session,
+            correlation: 0,
+            sent_at: None,
+        });
         Ok(())
     }
 
@@ -138,8 +147,12 @@ impl<'a> Load<'a> {
             return Ok(());
         }
         link.correlation = (link.correlation + 1) & i32::MAX;
-        let frame =
-            request::write(&self.plan.wire, &link.cursors, &mut link.session, link.correlation)?;
+        let frame = request::write(
+            &self.plan.wire,
+            &link.cursors,
+            &mut link.session,
+            link.correlation,
+        )?;
         link.connection.queue(Piece::Owned(frame.bytes));
         // A request is small and only one is under way, so it always fits into the socket.
         let sending = || format!("sending to {}", link.address);
@@ -159,16 +172,24 @@ impl<'a> Load<'a> {
             Received::Some => {}
             Received::Nothing => return Ok(()),
             Received::Closed => {
-                return Err(Error::Broken(format!("{} closed the connection", link.address)));
+                return Err(Error::Broken(format!(
+                    "{} closed the connection",
+                    link.address
+                )));
             }
         }
-        let Some(frame) = link.connection.next_frame().map_err(Error::io(receiving()))? else {
+        let Some(frame) = link
+            .connection
+            .next_frame()
+            .map_err(Error::io(receiving()))?
+        else {
             return Ok(());
         };
         let now = Nanos::now();
-        let sent_at = link.sent_at.take().ok_or_else(|| {
-            Error::Broken(format!("{} answered what nobody asked", link.address))
-        })?;
+        let sent_at = link
+            .sent_at
+            .take()
+            .ok_or_else(|| Error::Broken(format!("{} answered what nobody asked", link.address)))?;
         let (cursors, session) = (&mut link.cursors, &mut link.session);
         let wire = &self.plan.wire;
         let brought =
@@ -177,7 +198,9 @@ impl<'a> Load<'a> {
             })?;
         // Another partition comes first the next time, in case the answer's size is the limit.
         cursors.rotate_left(1);
-        self.plan.so_far.fetch_add(brought.records, Ordering::AcqRel);
+        self.plan
+            .so_far
+            .fetch_add(brought.records, Ordering::AcqRel);
         if self.plan.window.is_open(now) {
             self.tally.fetches += 1;
             self.tally.add(&brought);
@@ -192,9 +215,15 @@ impl<'a> Load<'a> {
     fn look_for_silence(&self) -> Result<(), Error> {
         let now = Nanos::now();
         for link in &self.links {
-            if link.sent_at.is_some_and(|sent_at| now.since(sent_at) > self.plan.timeout) {
+            if link
+                .sent_at
+                .is_some_and(|sent_at| now.since(sent_at) > self.plan.timeout)
+            {
                 let doing = format!("fetching from {}", link.address);
-                return Err(Error::TimedOut { doing, seconds: self.plan.timeout.seconds() });
+                return Err(Error::TimedOut {
+                    doing,
+                    seconds: self.plan.timeout.seconds(),
+                });
             }
         }
         Ok(())

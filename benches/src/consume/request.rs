@@ -95,7 +95,10 @@ pub fn write(
         Session::Open { id, epoch, known } => {
             let wanted: Vec<Cursor> = wanted.copied().collect();
             let (named, forgotten) = difference(known, &wanted);
-            *known = wanted.iter().map(|cursor| (cursor.partition, cursor.next)).collect();
+            *known = wanted
+                .iter()
+                .map(|cursor| (cursor.partition, cursor.next))
+                .collect();
             (*id, *epoch, named, forgotten)
         }
     };
@@ -111,15 +114,21 @@ pub fn write(
         topic_id: wire.topic.id,
         partitions: partitions.collect(),
     };
-    let forgotten_topic =
-        ForgottenTopic { topic: name(), topic_id: wire.topic.id, partitions: forgotten };
+    let forgotten_topic = ForgottenTopic {
+        topic: name(),
+        topic_id: wire.topic.id,
+        partitions: forgotten,
+    };
     let request = FetchRequest {
         max_wait_ms: wire.max_wait_ms,
         min_bytes: wire.min_bytes,
         max_bytes: wire.max_bytes,
         session_id,
         session_epoch,
-        topics: vec![fetched].into_iter().filter(|topic| !topic.partitions.is_empty()).collect(),
+        topics: vec![fetched]
+            .into_iter()
+            .filter(|topic| !topic.partitions.is_empty())
+            .collect(),
         forgotten_topics_data: vec![forgotten_topic]
             .into_iter()
             .filter(|topic| !topic.partitions.is_empty())
@@ -127,7 +136,9 @@ pub fn write(
         ..FetchRequest::default()
     };
     let version = wire.version;
-    frames::write_request(ApiKey::Fetch, version, correlation, |out| request.encode(out, version))
+    frames::write_request(ApiKey::Fetch, version, correlation, |out| {
+        request.encode(out, version)
+    })
 }
 
 /// Reads the answer to the request `correlation`, moves the cursors on, and shows each batch.
@@ -143,16 +154,30 @@ pub fn read_answer(
     let response = frames::read_answer(frame, ApiKey::Fetch, version, correlation, |decoder| {
         FetchResponse::decode(decoder, version)
     })?;
-    Error::refused(|| format!("fetching from {}", wire.topic.name), response.error_code)?;
-    if let Session::Open { id, epoch, .. } = session {
+    Error::refused(
+        || format!("fetching from {}", wire.topic.name),
+        response.error_code,
+    )?;
+    if let Session::Open { id, epoch, known } = session {
         *id = response.session_id;
-        *epoch = if *id == 0 { 0 } else { (*epoch + 1) & i32::MAX };
+        *epoch = (*epoch + 1) & i32::MAX;
+        if *id == 0 {
+            // The broker keeps no session for us: it has to be told everything again.
+            *epoch = 0;
+            known.clear();
+        }
     }
     let mut brought = Brought::default();
-    for data in response.responses.iter().flat_map(|topic| &topic.partitions) {
+    for data in response
+        .responses
+        .iter()
+        .flat_map(|topic| &topic.partitions)
+    {
         let index = data.partition_index;
         let Some(cursor) = cursors.iter_mut().find(|at| at.partition as i32 == index) else {
-            return Err(Error::Broken(format!("partition {index} was not asked for")));
+            return Err(Error::Broken(format!(
+                "partition {index} was not asked for"
+            )));
         };
         Error::refused(|| format!("fetching partition {index}"), data.error_code)?;
         walk(data, wire, cursor, &mut brought, &mut seen)?;
@@ -185,10 +210,14 @@ fn walk(
         let goes_on = base == cursor.next || (whole == 0 && base < cursor.next);
         if !goes_on || next <= cursor.next {
             let wanted = cursor.next;
-            return Err(broken(format!("offsets {base} to {next} came where {wanted} was next")));
+            return Err(broken(format!(
+                "offsets {base} to {next} came where {wanted} was next"
+            )));
         }
         if wire.crc == Crc::Check {
-            batch.validate_relaxed().map_err(|error| broken(error.to_string()))?;
+            batch
+                .validate_relaxed()
+                .map_err(|error| broken(error.to_string()))?;
         }
         seen(&batch)?;
         cursor.next = next;
@@ -205,7 +234,11 @@ fn walk(
 /// What a session has to be told: cursors it does not know as they are, and partitions to forget.
 fn difference(known: &[(usize, i64)], wanted: &[Cursor]) -> (Vec<Cursor>, Vec<i32>) {
     let is_known = |cursor: &&Cursor| known.contains(&(cursor.partition, cursor.next));
-    let named = wanted.iter().filter(|cursor| !is_known(cursor)).copied().collect();
+    let named = wanted
+        .iter()
+        .filter(|cursor| !is_known(cursor))
+        .copied()
+        .collect();
     let is_wanted = |partition| wanted.iter().any(|cursor| cursor.partition == partition);
     let forgotten = known.iter().map(|(partition, _)| *partition);
     let forgotten = forgotten.filter(|&partition| !is_wanted(partition));
@@ -218,10 +251,17 @@ mod tests {
 
     #[test]
     fn a_session_is_told_only_what_has_changed() {
-        let cursor = |partition, next| Cursor { partition, next, end: 100 };
+        let cursor = |partition, next| Cursor {
+            partition,
+            next,
+            end: 100,
+        };
         let wanted = [cursor(0, 5), cursor(1, 8), cursor(3, 0)];
         let (named, forgotten) = difference(&[(0, 5), (1, 7), (2, 0)], &wanted);
-        let named: Vec<_> = named.iter().map(|cursor| (cursor.partition, cursor.next)).collect();
+        let named: Vec<_> = named
+            .iter()
+            .map(|cursor| (cursor.partition, cursor.next))
+            .collect();
         assert_eq!(named, [(1, 8), (3, 0)]);
         assert_eq!(forgotten, [2]);
     }

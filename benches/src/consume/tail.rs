@@ -37,19 +37,38 @@ pub fn follow(
     };
     let window = Window::new(opens_at, None);
     let so_far = AtomicU64::new(0);
-    let plan = Plan { wire, window: &window, timeout, enough: expected, so_far: &so_far };
+    let plan = Plan {
+        wire,
+        window: &window,
+        timeout,
+        enough: expected,
+        so_far: &so_far,
+    };
     let mut load = Load::new(&plan)?;
     for (leader, partitions) in lanes {
-        let cursor = |partition| Cursor { partition, next: first_offsets[partition], end: i64::MAX };
+        let cursor = |partition| Cursor {
+            partition,
+            next: first_offsets[partition],
+            end: i64::MAX,
+        };
         let cursors = partitions.into_iter().map(cursor).collect();
-        let session = Session::Open { id: 0, epoch: 0, known: Vec::new() };
+        let session = Session::Open {
+            id: 0,
+            epoch: 0,
+            known: Vec::new(),
+        };
         load.add(leader, cursors, session)?;
     }
     let mut latencies = Latencies::default();
     load.run(|batch, now| count(batch, now, opens_at, &mut latencies))?;
-    let (came, wanted) = (so_far.load(Ordering::Acquire), expected.load(Ordering::Acquire));
+    let (came, wanted) = (
+        so_far.load(Ordering::Acquire),
+        expected.load(Ordering::Acquire),
+    );
     if came > wanted && wanted > 0 {
-        return Err(Error::Broken(format!("{came} records came where {wanted} were sent")));
+        return Err(Error::Broken(format!(
+            "{came} records came where {wanted} were sent"
+        )));
     }
     Ok(latencies)
 }

@@ -7,8 +7,7 @@ use protocol::api::ApiKey;
 use protocol::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use protocol::messages::header::{RequestHeader, ResponseHeader};
 use protocol::messages::list_offsets::{
-    ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
-    ListOffsetsTopicResponse,
+    ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
 use protocol::messages::metadata::{
     MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
@@ -51,7 +50,9 @@ impl Head {
     /// Reads key, version and correlation id; nothing else of a request.
     pub fn of(frame: &[u8]) -> Result<Head, Error> {
         let [k0, k1, v0, v1, c0, c1, c2, c3, ..] = *frame else {
-            return Err(Error::Broken("a request is shorter than its header".to_owned()));
+            return Err(Error::Broken(
+                "a request is shorter than its header".to_owned(),
+            ));
         };
         Ok(Head {
             key: i16::from_be_bytes([k0, k1]),
@@ -73,7 +74,9 @@ pub fn answer(frame: &[u8], pretence: &Pretence) -> Result<Vec<u8>, Error> {
     let encoded = match known {
         Some((ApiKey::ApiVersions, version)) => {
             let response = api_versions();
-            write(ApiKey::ApiVersions, head, |out| response.encode(out, version))
+            write(ApiKey::ApiVersions, head, |out| {
+                response.encode(out, version)
+            })
         }
         Some((ApiKey::Metadata, version)) => {
             let request = body(frame, ApiKey::Metadata, version, |decoder| {
@@ -87,7 +90,9 @@ pub fn answer(frame: &[u8], pretence: &Pretence) -> Result<Vec<u8>, Error> {
                 ListOffsetsRequest::decode(decoder, version)
             })?;
             let response = list_offsets(&request, pretence);
-            write(ApiKey::ListOffsets, head, |out| response.encode(out, version))
+            write(ApiKey::ListOffsets, head, |out| {
+                response.encode(out, version)
+            })
         }
         _ => return Err(Error::Broken(format!("a bare loop cannot answer {head:?}"))),
     };
@@ -101,9 +106,13 @@ pub fn body<'a, T>(
     version: i16,
     read: impl FnOnce(&mut Decoder<'a>) -> Result<T, DecodeError>,
 ) -> Result<T, Error> {
-    let wrap = |source| Error::Decode { doing: format!("reading {key:?} v{version}"), source };
+    let wrap = |source| Error::Decode {
+        doing: format!("reading {key:?} v{version}"),
+        source,
+    };
     let mut decoder = Decoder::new(frame);
-    RequestHeader::decode(&mut decoder, key.spec().request_header_version(version)).map_err(wrap)?;
+    RequestHeader::decode(&mut decoder, key.spec().request_header_version(version))
+        .map_err(wrap)?;
     read(&mut decoder).map_err(wrap)
 }
 
@@ -113,11 +122,21 @@ pub fn write(
     head: Head,
     body: impl FnOnce(&mut Encoder) -> Result<(), EncodeError>,
 ) -> Result<Encoded, Error> {
-    let wrap = |source| Error::Encode { doing: format!("answering {key:?}"), source };
+    let wrap = |source| Error::Encode {
+        doing: format!("answering {key:?}"),
+        source,
+    };
     let mut encoder = Encoder::with_capacity(512);
     encoder.i32(0);
-    let header = ResponseHeader { correlation_id: head.correlation };
-    header.encode(&mut encoder, key.spec().response_header_version(head.version)).map_err(wrap)?;
+    let header = ResponseHeader {
+        correlation_id: head.correlation,
+    };
+    header
+        .encode(
+            &mut encoder,
+            key.spec().response_header_version(head.version),
+        )
+        .map_err(wrap)?;
     body(&mut encoder).map_err(wrap)?;
     let length = encoder.wire_len() - 4;
     encoder.patch_i32(0, length as i32);
@@ -130,7 +149,10 @@ fn api_versions() -> ApiVersionsResponse<'static> {
         min_version: version,
         max_version: version,
     };
-    ApiVersionsResponse { api_keys: SPOKEN.map(spoken).to_vec(), ..Default::default() }
+    ApiVersionsResponse {
+        api_keys: SPOKEN.map(spoken).to_vec(),
+        ..Default::default()
+    }
 }
 
 fn metadata<'a>(request: &MetadataRequest<'a>, pretence: &Pretence) -> MetadataResponse<'a> {
@@ -142,11 +164,15 @@ fn metadata<'a>(request: &MetadataRequest<'a>, pretence: &Pretence) -> MetadataR
         isr_nodes: vec![0],
         ..MetadataResponsePartition::default()
     };
-    let topics = request.topics.iter().flatten().map(|topic| MetadataResponseTopic {
-        name: topic.name.clone(),
-        partitions: (0..pretence.records.len() as i32).map(partition).collect(),
-        ..MetadataResponseTopic::default()
-    });
+    let topics = request
+        .topics
+        .iter()
+        .flatten()
+        .map(|topic| MetadataResponseTopic {
+            name: topic.name.clone(),
+            partitions: (0..pretence.records.len() as i32).map(partition).collect(),
+            ..MetadataResponseTopic::default()
+        });
     MetadataResponse {
         brokers: vec![MetadataResponseBroker {
             node_id: 0,
@@ -169,14 +195,24 @@ fn list_offsets<'a>(
             .partitions
             .iter()
             .map(|asked| {
-                let records = pretence.records.get(asked.partition_index as usize).copied();
+                let records = pretence
+                    .records
+                    .get(asked.partition_index as usize)
+                    .copied();
                 ListOffsetsPartitionResponse {
                     partition_index: asked.partition_index,
-                    offset: if asked.timestamp == -2 { 0 } else { records.unwrap_or(-1) },
+                    offset: if asked.timestamp == -2 {
+                        0
+                    } else {
+                        records.unwrap_or(-1)
+                    },
                     ..ListOffsetsPartitionResponse::default()
                 }
             })
             .collect(),
     });
-    ListOffsetsResponse { topics: topics.collect(), ..ListOffsetsResponse::default() }
+    ListOffsetsResponse {
+        topics: topics.collect(),
+        ..ListOffsetsResponse::default()
+    }
 }

@@ -34,25 +34,42 @@ impl Receive {
     pub fn new(listener: TcpListener, dir: &Path, partitions: usize) -> Result<Receive, Error> {
         let listening = || "listening".to_owned();
         let address = listener.local_addr().map_err(Error::io(listening()))?;
-        listener.set_nonblocking(true).map_err(Error::io(listening()))?;
+        listener
+            .set_nonblocking(true)
+            .map_err(Error::io(listening()))?;
         let poller = Poller::new().map_err(Error::io(listening()))?;
-        poller.add(&listener, LISTENER, Interest::Read).map_err(Error::io(listening()))?;
+        poller
+            .add(&listener, LISTENER, Interest::Read)
+            .map_err(Error::io(listening()))?;
         let create = |at: usize| {
             let path = dir.join(format!("{at}.frames"));
             let file = File::create(&path).map_err(Error::io(format!("creating {path:?}")))?;
             Ok((file, 0))
         };
         let files = (0..partitions).map(create).collect::<Result<_, Error>>()?;
-        let pretence = Pretence { address, records: vec![0; partitions] };
+        let pretence = Pretence {
+            address,
+            records: vec![0; partitions],
+        };
         let (clients, file_next, crc_sum) = (Vec::new(), 0, 0);
-        Ok(Receive { listener, pretence, poller, clients, files, file_next, crc_sum })
+        Ok(Receive {
+            listener,
+            pretence,
+            poller,
+            clients,
+            files,
+            file_next,
+            crc_sum,
+        })
     }
 
     /// Serves until something fails that concerns more than one client.
     pub fn serve(mut self) -> Result<Infallible, Error> {
         let mut ready = Vec::new();
         loop {
-            self.poller.wait(None, &mut ready).map_err(Error::io("waiting for clients"))?;
+            self.poller
+                .wait(None, &mut ready)
+                .map_err(Error::io("waiting for clients"))?;
             for event in &ready {
                 if event.token == LISTENER {
                     self.accept()?;
@@ -69,7 +86,9 @@ impl Receive {
         };
         let connection = Connection::over(stream).map_err(Error::io("accepting"))?;
         let token = self.clients.len() as u64;
-        self.poller.add(&connection, token, Interest::Read).map_err(Error::io("accepting"))?;
+        self.poller
+            .add(&connection, token, Interest::Read)
+            .map_err(Error::io("accepting"))?;
         self.clients.push(Some(connection));
         Ok(())
     }
@@ -93,7 +112,8 @@ impl Receive {
             }
             self.crc_sum ^= crc32c(frame);
             let (file, end) = &mut self.files[self.file_next];
-            file.write_all_at(frame, *end).map_err(Error::io("writing"))?;
+            file.write_all_at(frame, *end)
+                .map_err(Error::io("writing"))?;
             *end += frame.len() as u64;
             self.file_next = (self.file_next + 1) % self.files.len();
             // Length, correlation id, no tagged fields; no body.

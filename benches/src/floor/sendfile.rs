@@ -82,7 +82,11 @@ struct Client {
 /// Part of an answer that is not sent yet.
 enum Part {
     Bytes(Vec<u8>, usize),
-    Slice { file: usize, position: u64, left: usize },
+    Slice {
+        file: usize,
+        position: u64,
+        left: usize,
+    },
 }
 
 impl Sendfile {
@@ -90,23 +94,35 @@ impl Sendfile {
     pub fn new(listener: TcpListener, dir: &Path) -> Result<Sendfile, Error> {
         let listening = || "listening".to_owned();
         let address = listener.local_addr().map_err(Error::io(listening()))?;
-        listener.set_nonblocking(true).map_err(Error::io(listening()))?;
+        listener
+            .set_nonblocking(true)
+            .map_err(Error::io(listening()))?;
         let poller = Poller::new().map_err(Error::io(listening()))?;
-        poller.add(&listener, LISTENER, Interest::Read).map_err(Error::io(listening()))?;
+        poller
+            .add(&listener, LISTENER, Interest::Read)
+            .map_err(Error::io(listening()))?;
         let mut files = Vec::new();
         while let Ok(file) = File::open(dir.join(format!("{}.batches", files.len()))) {
             files.push(BatchFile::new(file)?);
         }
         let records = files.iter().map(BatchFile::records).collect();
         let pretence = Pretence { address, records };
-        Ok(Sendfile { listener, pretence, poller, clients: Vec::new(), files })
+        Ok(Sendfile {
+            listener,
+            pretence,
+            poller,
+            clients: Vec::new(),
+            files,
+        })
     }
 
     /// Serves until something fails that concerns more than one client.
     pub fn serve(mut self) -> Result<Infallible, Error> {
         let mut ready = Vec::new();
         loop {
-            self.poller.wait(None, &mut ready).map_err(Error::io("waiting for clients"))?;
+            self.poller
+                .wait(None, &mut ready)
+                .map_err(Error::io("waiting for clients"))?;
             for event in &ready {
                 if event.token == LISTENER {
                     self.accept()?;
@@ -123,9 +139,15 @@ impl Sendfile {
         };
         let connection = Connection::over(stream).map_err(Error::io("accepting"))?;
         let token = self.clients.len() as u64;
-        self.poller.add(&connection, token, Interest::Read).map_err(Error::io("accepting"))?;
+        self.poller
+            .add(&connection, token, Interest::Read)
+            .map_err(Error::io("accepting"))?;
         let (unsent, watches_for) = (VecDeque::new(), Interest::Read);
-        self.clients.push(Some(Client { connection, unsent, watches_for }));
+        self.clients.push(Some(Client {
+            connection,
+            unsent,
+            watches_for,
+        }));
         Ok(())
     }
 
@@ -142,7 +164,8 @@ impl Sendfile {
             answer(frame, &self.pretence, &self.files, &mut client.unsent)?;
         }
         let sent = client.send(&self.files);
-        let Ok(wants) = sent.and_then(|wants| heard.then_some(wants).ok_or(Errno::CONNRESET)) else {
+        let Ok(wants) = sent.and_then(|wants| heard.then_some(wants).ok_or(Errno::CONNRESET))
+        else {
             self.clients[at] = None;
             return Ok(());
         };
@@ -171,10 +194,12 @@ impl Client {
                 Part::Bytes(bytes, at) => {
                     send(socket, &bytes[*at..], flags).inspect(|count| *at += count)
                 }
-                Part::Slice { file, position, left } => {
-                    sendfile(socket, &files[*file].file, Some(position), *left)
-                        .inspect(|count| *left -= count)
-                }
+                Part::Slice {
+                    file,
+                    position,
+                    left,
+                } => sendfile(socket, &files[*file].file, Some(position), *left)
+                    .inspect(|count| *left -= count),
             };
             match sent {
                 Ok(0) => return Err(Errno::IO),
@@ -204,7 +229,12 @@ impl BatchFile {
             .map_err(|error| Error::io(doing())(io::Error::other(error.to_string())))?;
         let bytes = file.metadata().map_err(Error::io(doing()))?.len();
         let (batch_bytes, batch_records) = (header.size() as u64, header.records_count as u64);
-        Ok(BatchFile { file, bytes, batch_bytes, batch_records })
+        Ok(BatchFile {
+            file,
+            bytes,
+            batch_bytes,
+            batch_records,
+        })
     }
 
     fn records(&self) -> i64 {
@@ -215,7 +245,10 @@ impl BatchFile {
     fn slice(&self, offset: i64, max_bytes: usize) -> (u64, usize) {
         let position = (offset as u64 / self.batch_records * self.batch_bytes).min(self.bytes);
         let there = (self.bytes - position) as usize;
-        (position, there.min(max_bytes.max(self.batch_bytes as usize)))
+        (
+            position,
+            there.min(max_bytes.max(self.batch_bytes as usize)),
+        )
     }
 }
 
@@ -244,7 +277,11 @@ fn answer(
             let (position, left) = files[file].slice(asked.fetch_offset, max_bytes);
             room = room.saturating_sub(left);
             let (token, len) = (slices.len() as u64, left as u32);
-            slices.push(Part::Slice { file, position, left });
+            slices.push(Part::Slice {
+                file,
+                position,
+                left,
+            });
             partitions.push(PartitionData {
                 partition_index: asked.partition,
                 high_watermark: files[file].records(),
@@ -254,11 +291,19 @@ fn answer(
             });
         }
         let topic = topic.topic.clone();
-        topics.push(FetchableTopicResponse { topic, partitions, ..Default::default() });
+        topics.push(FetchableTopicResponse {
+            topic,
+            partitions,
+            ..Default::default()
+        });
     }
-    let response = FetchResponse { responses: topics, ..FetchResponse::default() };
-    let encoded =
-        handshake::write(ApiKey::Fetch, head, |out| response.encode(out, FETCH_VERSION))?;
+    let response = FetchResponse {
+        responses: topics,
+        ..FetchResponse::default()
+    };
+    let encoded = handshake::write(ApiKey::Fetch, head, |out| {
+        response.encode(out, FETCH_VERSION)
+    })?;
     let mut written = 0;
     for (splice, slice) in encoded.splices.iter().zip(slices) {
         unsent.push_back(Part::Bytes(encoded.bytes[written..splice.at].to_vec(), 0));

@@ -136,7 +136,12 @@ impl Flood {
             }
             self.left -= u64::from(records);
             let partition = lane.advance();
-            out.push(Portion { partition, records, first_local: 0, stride: 0 });
+            out.push(Portion {
+                partition,
+                records,
+                first_local: 0,
+                stride: 0,
+            });
         }
     }
 }
@@ -210,7 +215,12 @@ impl Paced {
                 self.sent[partition] += u64::from(records);
                 self.taken += u64::from(records);
                 let stride = self.sent.len() as u64;
-                out.push(Portion { partition, records, first_local, stride });
+                out.push(Portion {
+                    partition,
+                    records,
+                    first_local,
+                    stride,
+                });
             }
         }
     }
@@ -226,7 +236,9 @@ impl Paced {
         let due = self.schedule.due(now);
         while due > self.sent_in_turn
             && lane.partitions.contains(&self.sticky_partition)
-            && out.iter().all(|portion| portion.partition != self.sticky_partition)
+            && out
+                .iter()
+                .all(|portion| portion.partition != self.sticky_partition)
         {
             let waiting = due - self.sent_in_turn;
             let records = waiting.min(u64::from(limits.batch_records_max)) as u32;
@@ -234,7 +246,12 @@ impl Paced {
                 return;
             }
             let (partition, first_local) = (self.sticky_partition, self.sent_in_turn);
-            out.push(Portion { partition, records, first_local, stride: 1 });
+            out.push(Portion {
+                partition,
+                records,
+                first_local,
+                stride: 1,
+            });
             self.sent_in_turn += u64::from(records);
             self.taken += u64::from(records);
             self.sticky_partition = (self.sticky_partition + 1) % self.sent.len();
@@ -274,7 +291,8 @@ impl Paced {
 
     /// How many of the local indices below `due` fall on the partition.
     fn count_of(&self, partition: usize, due: u64) -> u64 {
-        due.saturating_sub(self.offset_of(partition)).div_ceil(self.sent.len() as u64)
+        due.saturating_sub(self.offset_of(partition))
+            .div_ceil(self.sent.len() as u64)
     }
 
     /// The local index of the partition's record number `count`.
@@ -297,7 +315,11 @@ struct Budget<'a> {
 
 impl Budget<'_> {
     fn new(limits: &Limits) -> Budget<'_> {
-        Budget { limits, portions: 0, bytes: 0 }
+        Budget {
+            limits,
+            portions: 0,
+            bytes: 0,
+        }
     }
 
     /// Whether a batch of so many records still fits; if so it is counted.
@@ -337,7 +359,10 @@ mod tests {
         let mut lane = Lane::new(vec![0, 1, 2, 3], 0);
         let mut feed = Feed::Flood(Flood::new(45));
         let taken = |portions: Vec<Portion>| -> Vec<(usize, u32)> {
-            portions.iter().map(|portion| (portion.partition, portion.records)).collect()
+            portions
+                .iter()
+                .map(|portion| (portion.partition, portion.records))
+                .collect()
         };
         assert_eq!(taken(take(&mut feed, &mut lane, 0)), [(0, 10), (1, 10)]);
         assert_eq!(taken(take(&mut feed, &mut lane, 0)), [(2, 10), (3, 10)]);
@@ -366,7 +391,10 @@ mod tests {
                     }
                 }
             }
-            assert!(seen.iter().all(|&seen| seen) && feed.used_up(), "{partitioner:?}");
+            assert!(
+                seen.iter().all(|&seen| seen) && feed.used_up(),
+                "{partitioner:?}"
+            );
         }
     }
 
@@ -380,7 +408,10 @@ mod tests {
         assert_eq!(take(&mut feed, &mut lane, 4_999_999), []);
         assert_eq!(take(&mut feed, &mut lane, 5_000_000)[0].records, 6);
         assert_eq!(feed.ready_at(&lane, &LIMITS), Some(Nanos(11_000_000)));
-        let full = Limits { batch_records_max: 3, ..LIMITS };
+        let full = Limits {
+            batch_records_max: 3,
+            ..LIMITS
+        };
         assert_eq!(feed.ready_at(&lane, &full), Some(Nanos(8_000_000)));
     }
 }

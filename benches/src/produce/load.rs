@@ -169,7 +169,9 @@ impl<'a> Load<'a> {
             let now = Nanos::now();
             self.plan.window.is_open(now);
             if now >= self.plan.stop_at {
-                self.producers.iter_mut().for_each(|producer| producer.feed.stop());
+                self.producers
+                    .iter_mut()
+                    .for_each(|producer| producer.feed.stop());
             }
             for link in 0..self.links.len() {
                 self.send_due(link, now)?;
@@ -201,7 +203,9 @@ impl<'a> Load<'a> {
                 return Ok(());
             }
             let mut portions = Vec::new();
-            producer.feed.take(&mut link.lane, now, &plan.limits, &mut portions);
+            producer
+                .feed
+                .take(&mut link.lane, now, &plan.limits, &mut portions);
             if portions.is_empty() {
                 return Ok(());
             }
@@ -216,7 +220,12 @@ impl<'a> Load<'a> {
                 correlation,
             )?;
             let wire_bytes = wire_bytes as u64;
-            link.in_flight.push_back(InFlight { correlation, sent_at: now, wire_bytes, portions });
+            link.in_flight.push_back(InFlight {
+                correlation,
+                sent_at: now,
+                wire_bytes,
+                portions,
+            });
             self.flush(at)?;
         }
     }
@@ -247,7 +256,11 @@ impl<'a> Load<'a> {
     fn receive(&mut self, at: usize) -> Result<(), Error> {
         let address = self.links[at].address;
         let receiving = || format!("receiving from {address}");
-        match self.links[at].connection.receive().map_err(Error::io(receiving()))? {
+        match self.links[at]
+            .connection
+            .receive()
+            .map_err(Error::io(receiving()))?
+        {
             Received::Some => {}
             Received::Nothing => return Ok(()),
             Received::Closed => {
@@ -257,11 +270,17 @@ impl<'a> Load<'a> {
         let now = Nanos::now();
         loop {
             let link = &mut self.links[at];
-            let Some(frame) = link.connection.next_frame().map_err(Error::io(receiving()))? else {
+            let Some(frame) = link
+                .connection
+                .next_frame()
+                .map_err(Error::io(receiving()))?
+            else {
                 return Ok(());
             };
             let Some(sent) = link.in_flight.pop_front() else {
-                return Err(Error::Broken(format!("{address} answered what nobody asked")));
+                return Err(Error::Broken(format!(
+                    "{address} answered what nobody asked"
+                )));
             };
             request::read_answer(frame, &self.plan.wire, sent.correlation, &mut self.answers)?;
             self.check(&sent)?;
@@ -277,13 +296,21 @@ impl<'a> Load<'a> {
         }
         for portion in &sent.portions {
             let partition = portion.partition;
-            let answer = self.answers.iter().find(|answer| answer.partition == partition);
+            let answer = self
+                .answers
+                .iter()
+                .find(|answer| answer.partition == partition);
             let Some(answer) = answer else {
                 let said = format!("partition {partition} is missing in a Produce answer");
                 return Err(Error::Broken(said));
             };
-            Error::refused(|| format!("producing to partition {partition}"), answer.error_code)?;
-            let mut tiling = self.plan.tilings[partition].lock().expect("no thread panicked");
+            Error::refused(
+                || format!("producing to partition {partition}"),
+                answer.error_code,
+            )?;
+            let mut tiling = self.plan.tilings[partition]
+                .lock()
+                .expect("no thread panicked");
             if let Err(overlap) = tiling.place(answer.base_offset, portion.records) {
                 return Err(Error::Broken(format!(
                     "partition {partition} acknowledged offset {} after all below {}",
@@ -308,12 +335,16 @@ impl<'a> Load<'a> {
         for portion in &sent.portions {
             let records = u64::from(portion.records);
             tally.records_ever += records;
-            tally.checksum = tally.checksum.wrapping_add(checksum_of(&self.plan.template, portion));
+            tally.checksum = tally
+                .checksum
+                .wrapping_add(checksum_of(&self.plan.template, portion));
             if within {
                 tally.records += records;
             }
             if sent.sent_at >= opens_at {
-                tally.from_sent.record_many(now.since(sent.sent_at), records);
+                tally
+                    .from_sent
+                    .record_many(now.since(sent.sent_at), records);
             }
             for record in 0..records {
                 match feed.intended(portion.first_local + record * portion.stride) {
@@ -329,7 +360,10 @@ impl<'a> Load<'a> {
     fn sleep_for(&self) -> Result<Option<Nanos>, Error> {
         let now = Nanos::now();
         let mut wake_at = now.plus(WAKE_AT_LEAST);
-        let mut all_done = self.producers.iter().all(|producer| producer.feed.used_up());
+        let mut all_done = self
+            .producers
+            .iter()
+            .all(|producer| producer.feed.used_up());
         for link in &self.links {
             if let Some(oldest) = link.in_flight.front() {
                 all_done = false;

@@ -154,21 +154,29 @@ impl Options {
             "all" | "-1" => Ok(-1),
             "0" => Ok(0),
             "1" => Ok(1),
-            other => Err(Error::Unusable(format!("--acks is 0, 1 or all, not {other}"))),
+            other => Err(Error::Unusable(format!(
+                "--acks is 0, 1 or all, not {other}"
+            ))),
         }
     }
 
     /// The compression.
     pub fn compression(&self) -> Result<Compression, Error> {
-        let known = Compression::ALL.into_iter().find(|known| known.name() == self.compression);
+        let known = Compression::ALL
+            .into_iter()
+            .find(|known| known.name() == self.compression);
         known.ok_or_else(|| Error::Unusable(format!("no compression {}", self.compression)))
     }
 
     /// The topic's settings as (key, value).
     pub fn settings(&self) -> Result<Vec<(String, String)>, Error> {
         let split = |setting: &String| {
-            let pair = setting.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
-            pair.ok_or_else(|| Error::Unusable(format!("--topic-config {setting} is not KEY=VALUE")))
+            let pair = setting
+                .split_once('=')
+                .map(|(k, v)| (k.to_owned(), v.to_owned()));
+            pair.ok_or_else(|| {
+                Error::Unusable(format!("--topic-config {setting} is not KEY=VALUE"))
+            })
         };
         self.topic_config.iter().map(split).collect()
     }

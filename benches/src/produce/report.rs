@@ -93,7 +93,13 @@ impl fmt::Display for Report {
             let json = serde_json::to_string_pretty(self).map_err(|_| fmt::Error)?;
             return f.write_str(&json);
         }
-        let Report { records, seconds, partitions, connections, .. } = self;
+        let Report {
+            records,
+            seconds,
+            partitions,
+            connections,
+            ..
+        } = self;
         writeln!(
             f,
             "{records} records of {} bytes in {seconds:.3} s: {:.0} records/s, {:.1} MB/s",

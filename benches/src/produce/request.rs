@@ -90,13 +90,18 @@ pub fn queue(
             }),
         });
     }
-    let partition_data = portions.iter().zip(&batches).enumerate().map(|(token, (portion, batch))| {
-        let (token, len) = (token as u64, batch.bytes() as u32);
-        PartitionProduceData {
-            index: portion.partition as i32,
-            records: Some(Records::External { token, len }),
-        }
-    });
+    let partition_data =
+        portions
+            .iter()
+            .zip(&batches)
+            .enumerate()
+            .map(|(token, (portion, batch))| {
+                let (token, len) = (token as u64, batch.bytes() as u32);
+                PartitionProduceData {
+                    index: portion.partition as i32,
+                    records: Some(Records::External { token, len }),
+                }
+            });
     let request = ProduceRequest {
         acks: wire.acks,
         timeout_ms: wire.timeout_ms,
@@ -144,7 +149,11 @@ pub fn read_answer(
             return Ok(());
         }
         let response = ProduceResponse::decode(decoder, version)?;
-        for partition in response.responses.iter().flat_map(|topic| &topic.partition_responses) {
+        for partition in response
+            .responses
+            .iter()
+            .flat_map(|topic| &topic.partition_responses)
+        {
             answers.push(Answer {
                 partition: partition.index as usize,
                 error_code: partition.error_code,
