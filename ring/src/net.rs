@@ -1,25 +1,19 @@
 //! Sockets: listening, connecting, receiving, sending.
 //!
-//! Must not know frames. Sockets are TCP; receives and sends of bytes are operations of the ring,
-//! file slices go out through `sendfile` (see `send_pieces`). A [`Stream`] may move to another
+//! Must not know frames. Sockets are TCP; receives are operations of the ring, sends are system
+//! calls that do not block (see `send_pieces`). A [`Stream`] may move to another
 //! thread while nothing of it is in flight; what is in flight belongs to the thread that started it.
 
 use crate::buffer::Buffer;
 use crate::descriptor::{Descriptor, owned_or_errno};
 use crate::driver::Operation;
-use crate::executor::with_core;
 use crate::in_flight::{Address, Held};
 use io_uring::opcode;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use crate::send_pieces::Piece;
-
-/// `IORING_RECVSEND_POLL_FIRST`: wait for readiness before the first try.
-const POLL_FIRST: u16 = 1;
 
 /// Whether several listeners may share one address; the kernel then spreads connections over them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +70,10 @@ impl Listener {
         let accepted = unsafe { Operation::start(accept.build(), held) }.await;
         let raw = accepted.result()?;
         // SAFETY: the kernel just made it for us.
-        let stream = Stream::from_owned(unsafe { OwnedFd::from_raw_fd(raw as i32) });
+        let fd = unsafe { OwnedFd::from_raw_fd(raw as i32) };
+        let stream = Stream {
+            descriptor: Descriptor::new(fd),
+        };
         let Held::Accept(_, peer) = accepted.held else {
             unreachable!("an accept")
         };
@@ -87,15 +84,7 @@ impl Listener {
 /// A connected TCP socket. Clones are the same socket.
 #[derive(Clone, Debug)]
 pub struct Stream {
-    socket: Arc<Socket>,
-}
-
-#[derive(Debug)]
-struct Socket {
     descriptor: Descriptor,
-    /// Whether the last receive left something in the socket, so that the next should try at once
-    /// instead of waiting for readiness first.
-    more_to_receive: AtomicBool,
 }
 
 /// Connects to `address`.
@@ -123,53 +112,41 @@ impl Stream {
         let mut on: libc::c_int = 1;
         // SAFETY: FIONBIO reads an int through the pointer during the call.
         check(unsafe { libc::ioctl(descriptor.raw(), libc::FIONBIO, &mut on) })?;
-        let more_to_receive = AtomicBool::new(true);
-        Ok(Self {
-            socket: Arc::new(Socket {
-                descriptor,
-                more_to_receive,
-            }),
-        })
-    }
-
-    fn from_owned(fd: OwnedFd) -> Self {
-        let (descriptor, more_to_receive) = (Descriptor::new(fd), AtomicBool::new(true));
-        Self {
-            socket: Arc::new(Socket {
-                descriptor,
-                more_to_receive,
-            }),
-        }
+        Ok(Self { descriptor })
     }
 
     pub(crate) fn descriptor(&self) -> &Descriptor {
-        &self.socket.descriptor
+        &self.descriptor
     }
 
     /// Receives once, and appends to `buffer`, which is given the next size if it is full. Returns
     /// how much was appended: 0 when the peer has ended its side.
     ///
     /// Dropping the future can lose bytes: do so only to close the connection.
-    pub async fn recv(&self, mut buffer: Buffer) -> (io::Result<usize>, Buffer) {
+    pub async fn recv(&self, buffer: Buffer) -> (io::Result<usize>, Buffer) {
+        self.recv_at_most(buffer, usize::MAX).await
+    }
+
+    /// As [`recv`](Self::recv), but receives at most `bytes_max` bytes: what follows stays in the
+    /// socket.
+    pub async fn recv_at_most(
+        &self,
+        mut buffer: Buffer,
+        bytes_max: usize,
+    ) -> (io::Result<usize>, Buffer) {
         loop {
             buffer.make_room();
             let (start, spare) = buffer.spare_pointer();
-            let mut recv = opcode::Recv::new(self.descriptor().in_ring(), start, spare);
-            if !self.socket.more_to_receive.load(Ordering::Relaxed)
-                && with_core(|core| core.driver.borrow().may_poll_first())
-            {
-                recv = recv.ioprio(POLL_FIRST);
-            }
+            let spare = spare.min(u32::try_from(bytes_max).unwrap_or(u32::MAX));
+            let recv = opcode::Recv::new(self.descriptor().in_ring(), start, spare);
             let held = Held::Buffer(self.descriptor().clone(), buffer);
             // SAFETY: the spare capacity is on the heap behind the buffer that is held.
             let done = unsafe { Operation::start(recv.build(), held) }.await;
             let received = done.result();
-            let more = io_uring::cqueue::sock_nonempty(done.flags);
             let Held::Buffer(_, returned) = done.held else {
                 unreachable!("a receive")
             };
             buffer = returned;
-            self.socket.more_to_receive.store(more, Ordering::Relaxed);
             match received {
                 Ok(bytes) => {
                     buffer.advance(bytes as usize);

@@ -1,1 +1,46 @@
-//! server
+//! The node: one thread a core, each with its own connections and partitions.
+//!
+//! The way of a produce request: `connection` → `frame` → `dispatch` → `handle/produce` → `scatter`
+//! (→ `mail` to the owning shard) → `append` → `partition` → engine, and back through
+//! `reply_queue`. Of a fetch: `handle/fetch` → `read` → log slices → the connection sends them from
+//! the files. Of a change to topics: `metadata_log` → `install` on every shard.
+
+#![recursion_limit = "256"]
+
+pub mod config;
+
+mod append;
+mod authorized_operations;
+mod checkpoints;
+mod clock;
+mod connection;
+mod connection_limits;
+mod directories;
+mod dispatch;
+mod entropy;
+mod fetch_session;
+mod fetch_waits;
+mod frame;
+mod gather;
+mod handle;
+mod install;
+mod kafka_error;
+mod listen;
+mod mail;
+mod metadata_log;
+mod node;
+mod offsets;
+mod partition;
+mod producer_ids;
+mod read;
+mod replay;
+mod reply_queue;
+mod request;
+mod scatter;
+mod shard;
+mod start;
+mod stop;
+mod watch;
+mod watches;
+
+pub use start::{ServeError, serve};

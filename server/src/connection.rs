@@ -1,0 +1,140 @@
+//! One connection on the shard that accepted it: frames in, replies out in request order.
+//!
+//! Reading stops while too many of its requests are unanswered, while the shard's buffers are
+//! over their budget, or while another shard's mailbox is full.
+//! Invariant: requests are begun in the order they came in.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+use ring::net::{Piece, Stream};
+
+use crate::dispatch;
+use crate::frame::FrameReader;
+use crate::reply_queue::{Outcome, ReplyQueue};
+use crate::shard::Shard;
+
+/// Requests of one connection that may wait for their answers at a time.
+const REQUESTS_IN_FLIGHT_MAX: usize = 64;
+
+/// See the module. Owned by one shard.
+pub struct Connection {
+    /// The listener it came in by.
+    pub listener: usize,
+    /// Where from.
+    pub peer: SocketAddr,
+    stream: Stream,
+    replies: Rc<ReplyQueue>,
+    last_active: Cell<Instant>,
+    partial: Cell<bool>,
+    reason: RefCell<Option<String>>,
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub fn new(listener: usize, peer: SocketAddr, stream: Stream) -> Rc<Connection> {
+        Rc::new(Connection {
+            listener,
+            peer,
+            stream,
+            replies: ReplyQueue::new(),
+            last_active: Cell::new(ring::timer::now()),
+            partial: Cell::new(false),
+            reason: RefCell::new(None),
+        })
+    }
+
+    /// Serves the connection until either side ends it.
+    pub async fn run(self: Rc<Self>, shard: Rc<Shard>) {
+        let writer = self.write_replies(&shard);
+        let reader = self.read_requests(&shard);
+        ring::event::first_of(reader, writer).await;
+        self.stream.shutdown();
+        if let Some(reason) = self.reason.take() {
+            tracing::info!("connection from {} closed: {reason}", self.peer);
+        }
+    }
+
+    /// Ends the connection; what is under way for it is dropped.
+    pub fn close(&self, reason: &str) {
+        self.reason
+            .borrow_mut()
+            .get_or_insert_with(|| reason.to_owned());
+        self.stream.shutdown();
+    }
+
+    /// When bytes last moved, in either direction.
+    pub fn last_active(&self) -> Instant {
+        self.last_active.get()
+    }
+
+    /// Whether a request has begun to arrive and is not complete.
+    pub fn is_partial(&self) -> bool {
+        self.partial.get()
+    }
+
+    /// Whether no request waits for its answer.
+    pub fn is_idle(&self) -> bool {
+        self.replies.is_empty()
+    }
+
+    async fn read_requests(self: &Rc<Self>, shard: &Rc<Shard>) {
+        let mut reader = FrameReader::new(shard.config.socket_request_max_bytes);
+        let mut frames = Vec::new();
+        loop {
+            self.replies.wait_below(REQUESTS_IN_FLIGHT_MAX).await;
+            shard.wait_for_room(reader.partial_bytes()).await;
+            let (buffer, limit) = reader.take_buffer();
+            let (received, buffer) = self.stream.recv_at_most(buffer, limit).await;
+            match received {
+                Ok(0) => return,
+                Ok(_) => self.last_active.set(ring::timer::now()),
+                Err(error) => {
+                    tracing::debug!("receiving from {}: {error}", self.peer);
+                    return;
+                }
+            }
+            if let Err(error) = reader.put_buffer(buffer, &mut frames) {
+                self.close(&error.to_string());
+                return;
+            }
+            self.partial.set(reader.partial_bytes() > 0);
+            for frame in frames.drain(..) {
+                dispatch::begin(shard, self, frame, self.replies.reserve());
+            }
+        }
+    }
+
+    async fn write_replies(&self, shard: &Shard) {
+        loop {
+            let mut pieces: Vec<Piece> = Vec::new();
+            let mut close = None;
+            for outcome in self.replies.ready().await {
+                match outcome {
+                    Outcome::Reply(reply) => pieces.extend(reply),
+                    Outcome::NoReply => {}
+                    Outcome::Close(reason) => {
+                        close = Some(reason);
+                        break;
+                    }
+                }
+            }
+            if !pieces.is_empty()
+                && let Err(error) = self.stream.send_pieces(pieces).await
+            {
+                tracing::debug!("sending to {}: {error}", self.peer);
+                return;
+            }
+            self.last_active.set(ring::timer::now());
+            if let Some(reason) = close {
+                self.close(&reason);
+                return;
+            }
+            if shard.is_stopping() && self.is_idle() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The node's log directories (`log.dirs`): which one a partition is in, and where a new one goes.
+//!
+//! Shared by all shards. Everything here blocks on the disk: called at start, at the end, and
+//! through `ring::offload`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use engine::{MetaProperties, MetaVersion, OpenError};
+use engine::TopicPartition;
+use engine::config::LogConfig;
+use engine::directory::{DirectoryError, LoadOptions, LogDirectory};
+use engine::log::Log;
+use protocol::ids::{BrokerEpoch, BrokerId, Offset, Uuid};
+
+use crate::clock;
+use crate::config::ServerConfig;
+use crate::entropy::random_uuid;
+
+/// Why the directories cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoriesError {
+    /// One of them cannot be opened.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// A file of one of them cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What happened.
+        source: io::Error,
+    },
+    /// It is another node's, or another cluster's.
+    #[error(
+        "{} belongs to node {found_node} of cluster {found_cluster}, not to node {node} of cluster {cluster}: \
+         check node.id and log.dirs",
+        path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        found_node: i32,
+        /// Whose it is.
+        found_cluster: String,
+        /// Who we are.
+        node: i32,
+        /// Who we are.
+        cluster: String,
+    },
+}
+
+/// What a log's checkpoints say.
+#[derive(Debug, Clone)]
+pub struct LogCheckpoint {
+    /// Which log.
+    pub partition: TopicPartition,
+    /// The directory it is in.
+    pub directory: Uuid,
+    /// Everything below is durable.
+    pub recovery_point: Offset,
+    /// The first offset there is, if it is not that of the first segment.
+    pub log_start: Option<Offset>,
+    /// Everything below is committed.
+    pub high_watermark: Offset,
+}
+
+/// See the module.
+pub struct Directories {
+    all: Vec<LogDirectory>,
+    ids: Vec<Uuid>,
+    /// The number of partitions in each.
+    loads: Mutex<Vec<usize>>,
+    metadata: usize,
+    cluster_id: String,
+}
+
+impl Directories {
+    /// Opens and locks all directories and makes sure that they belong together; writes
+    /// `meta.properties` where there is none.
+    pub fn open(config: &ServerConfig) -> Result<Directories, DirectoriesError> {
+        let all: Vec<LogDirectory> = config
+            .log_dirs
+            .iter()
+            .map(LogDirectory::open)
+            .collect::<Result<_, _>>()?;
+        let known = all
+            .iter()
+            .find_map(|directory| directory.identity()?.cluster_id.clone());
+        let cluster_id = known.unwrap_or_else(|| random_uuid().to_string());
+        let ids = all
+            .iter()
+            .map(|directory| claim(directory, config.node_id, &cluster_id))
+            .collect::<Result<_, _>>()?;
+        let metadata = config
+            .log_dirs
+            .iter()
+            .position(|path| *path == config.metadata_log_dir)
+            .unwrap_or(0);
+        let loads = Mutex::new(vec![0; all.len()]);
+        Ok(Directories {
+            all,
+            ids,
+            loads,
+            metadata,
+            cluster_id,
+        })
+    }
+
+    /// The cluster's id, as all directories have it.
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// The ids of the directories.
+    pub fn ids(&self) -> Vec<Uuid> {
+        self.ids.clone()
+    }
+
+    /// Whether the last stop was a clean one for all of them.
+    pub fn were_clean(&self) -> bool {
+        self.all.iter().all(LogDirectory::was_clean)
+    }
+
+    /// Loads all logs but the metadata log, recovering them if the last stop was not clean.
+    pub fn load(
+        &self,
+        threads: usize,
+        config: &(dyn Fn(&str) -> Arc<LogConfig> + Sync),
+    ) -> Result<HashMap<TopicPartition, Log>, DirectoriesError> {
+        let mut logs = HashMap::new();
+        for (n, directory) in self.all.iter().enumerate() {
+            let options = LoadOptions { threads, now: clock::now_ms(), config };
+            let loaded = directory.load_logs(&options).map_err(|source| {
+                DirectoriesError::Io { path: directory.path().to_owned(), source }
+            })?;
+            for (path, error) in loaded.failed {
+                tracing::error!(
+                    "{} cannot be opened and stays offline: {error}",
+                    path.display()
+                );
+            }
+            self.loads.lock().expect("no panic while counting")[n] += loaded.logs.len();
+            for log in loaded.logs {
+                let partition = log.topic_partition().clone();
+                if let Some(other) = logs.insert(partition.clone(), log) {
+                    tracing::error!(
+                        "{partition} is in two log directories; {} is not used",
+                        other.directory().display()
+                    );
+                }
+            }
+        }
+        Ok(logs)
+    }
+
+    /// Opens the metadata log, or makes it.
+    pub fn open_metadata_log(
+        &self,
+        partition: &TopicPartition,
+        config: Arc<LogConfig>,
+    ) -> Result<Log, OpenError> {
+        let directory = &self.all[self.metadata];
+        match directory.open_log(partition, config.clone(), clock::now_ms())? {
+            Some(log) => Ok(log),
+            None => directory.create_log(partition, Uuid::METADATA_TOPIC, config, clock::now_ms()),
+        }
+    }
+
+    /// Makes an empty log in the directory with the fewest partitions.
+    pub fn create_log(
+        &self,
+        partition: &TopicPartition,
+        topic_id: Uuid,
+        config: Arc<LogConfig>,
+    ) -> Result<Log, OpenError> {
+        let n = {
+            let mut loads = self.loads.lock().expect("no panic while counting");
+            let least = (0..loads.len())
+                .min_by_key(|n| loads[*n])
+                .expect("a log directory");
+            loads[least] += 1;
+            least
+        };
+        let created = self.all[n].create_log(partition, topic_id, config, clock::now_ms());
+        if created.is_err() {
+            self.loads.lock().expect("no panic while counting")[n] -= 1;
+        }
+        created
+    }
+
+    /// A log of this directory is deleted.
+    pub fn forget(&self, directory: Uuid) {
+        if let Some(n) = self.ids.iter().position(|id| *id == directory) {
+            let mut loads = self.loads.lock().expect("no panic while counting");
+            loads[n] = loads[n].saturating_sub(1);
+        }
+    }
+
+    /// The id of the directory that holds a log.
+    pub fn id_of(&self, log: &Log) -> Uuid {
+        let parent = log.directory().parent();
+        let holder = self.all.iter().position(|directory| Some(directory.path()) == parent);
+        holder.map_or(Uuid::ZERO, |n| self.ids[n])
+    }
+
+    /// Writes the checkpoint files of all directories.
+    pub fn write_checkpoints(&self, logs: &[LogCheckpoint]) -> io::Result<()> {
+        for (directory, id) in self.all.iter().zip(&self.ids) {
+            let here = || logs.iter().filter(|log| log.directory == *id);
+            let offsets = |offset: fn(&LogCheckpoint) -> Offset| -> Vec<_> {
+                here()
+                    .map(|log| (log.partition.clone(), offset(log)))
+                    .collect()
+            };
+            directory.write_recovery_points(&offsets(|log| log.recovery_point))?;
+            directory.write_high_watermarks(&offsets(|log| log.high_watermark))?;
+            let starts: Vec<_> = here()
+                .filter_map(|log| Some((log.partition.clone(), log.log_start?)))
+                .collect();
+            directory.write_log_start_offsets(&starts)?;
+        }
+        Ok(())
+    }
+
+    /// The last act of a clean stop.
+    pub fn mark_clean(&self, epoch: BrokerEpoch) -> io::Result<()> {
+        self.all
+            .iter()
+            .try_for_each(|directory| directory.mark_clean(epoch))
+    }
+}
+
+/// Makes sure that a directory is this node's; an unused one becomes so. Answers its id.
+fn claim(
+    directory: &LogDirectory,
+    node: BrokerId,
+    cluster_id: &str,
+) -> Result<Uuid, DirectoriesError> {
+    let identity = directory.identity().unwrap_or_else(|| MetaProperties {
+        version: MetaVersion::V1,
+        node_id: None,
+        cluster_id: None,
+        directory_id: None,
+        others: BTreeMap::new(),
+    });
+    let other_node = identity.node_id.is_some_and(|found| found != node);
+    let other_cluster = identity.cluster_id.as_deref().is_some_and(|found| found != cluster_id);
+    if other_node || other_cluster {
+        return Err(DirectoriesError::Foreign {
+            path: directory.path().to_owned(),
+            found_node: identity.node_id.map_or(-1, |id| id.0),
+            found_cluster: identity.cluster_id.unwrap_or_default(),
+            node: node.0,
+            cluster: cluster_id.to_owned(),
+        });
+    }
+    let id = identity.directory_id.unwrap_or_else(random_uuid);
+    let claimed = MetaProperties {
+        node_id: Some(node),
+        cluster_id: Some(cluster_id.to_owned()),
+        directory_id: Some(id),
+        ..identity.clone()
+    };
+    if claimed != identity {
+        directory.write_identity(&claimed).map_err(|source| DirectoriesError::Io {
+            path: directory.path().to_owned(),
+            source,
+        })?;
+    }
+    Ok(id)
+}

@@ -1,0 +1,59 @@
+//! From a frame to its handler: the header is read, key and version are checked before anything
+//! else of the request is touched.
+//!
+//! What Kafka answers with a closed connection closes it here too: an unknown or disabled API, an
+//! unsupported version (but for ApiVersions), a header that does not decode.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use protocol::api::ApiKey;
+use protocol::messages::header::RequestHeader;
+use protocol::wire::Decoder;
+
+use crate::connection::Connection;
+use crate::handle;
+use crate::reply_queue::{Outcome, Slot};
+use crate::request::Request;
+use crate::shard::Shard;
+
+/// Begins to serve a frame; its outcome will be in `slot`.
+pub fn begin(shard: &Rc<Shard>, connection: &Connection, frame: Bytes, slot: Slot) {
+    match parse(frame, connection) {
+        Err(reason) => slot.fill(Outcome::Close(reason)),
+        Ok((request, handler)) => {
+            let outcome = handler(shard.clone(), request);
+            ring::spawn(async move { slot.fill(outcome.await) });
+        }
+    }
+}
+
+fn parse(frame: Bytes, connection: &Connection) -> Result<(Request, handle::Handler), String> {
+    let &[key_high, key_low, version_high, version_low] = frame
+        .first_chunk()
+        .ok_or_else(|| format!("a request of {} bytes has no header", frame.len()))?;
+    let key = i16::from_be_bytes([key_high, key_low]);
+    let version = i16::from_be_bytes([version_high, version_low]);
+    let api = ApiKey::from_code(key).ok_or_else(|| format!("unknown API key {key}"))?;
+    let mut handler =
+        handle::of(api).ok_or_else(|| format!("API key {key} ({api:?}) is not enabled"))?;
+    if !api.spec().has_version(version) {
+        if api != ApiKey::ApiVersions {
+            return Err(format!("{api:?} version {version} is not supported"));
+        }
+        handler = handle::api_versions_unsupported;
+    }
+    let mut decoder = Decoder::new(&frame);
+    let header = RequestHeader::decode(&mut decoder, api.spec().request_header_version(version))
+        .map_err(|error| format!("the header of {api:?} does not decode: {error}"))?;
+    let body_at = frame.len() - decoder.remaining();
+    let request = Request {
+        body_at,
+        api,
+        api_version: version,
+        correlation_id: header.correlation_id,
+        listener: connection.listener,
+        frame: frame.clone(),
+    };
+    Ok((request, handler))
+}

@@ -1,0 +1,66 @@
+//! The handlers, one file an API, and the table that says which API has one.
+//!
+//! ApiVersions advertises exactly what has a handler; a request without one closes the connection,
+//! as Kafka does for an API that is not enabled.
+
+mod api_versions;
+mod create_partitions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod fetch;
+mod find_coordinator;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use protocol::api::ApiKey;
+
+use crate::reply_queue::Outcome;
+use crate::request::Request;
+use crate::shard::Shard;
+
+/// Serves one request.
+pub type Handler = fn(Rc<Shard>, Request) -> Pin<Box<dyn Future<Output = Outcome>>>;
+
+/// The handler of an API, if this node serves it.
+pub fn of(api: ApiKey) -> Option<Handler> {
+    macro_rules! handler {
+        ($function:path) => {
+            Some(|shard, request| Box::pin($function(shard, request)))
+        };
+    }
+    match api {
+        ApiKey::Produce => handler!(produce::produce),
+        ApiKey::Fetch => handler!(fetch::fetch),
+        ApiKey::ListOffsets => handler!(list_offsets::list_offsets),
+        ApiKey::Metadata => handler!(metadata::metadata),
+        ApiKey::FindCoordinator => handler!(find_coordinator::find_coordinator),
+        ApiKey::ApiVersions => handler!(api_versions::api_versions),
+        ApiKey::CreateTopics => handler!(create_topics::create_topics),
+        ApiKey::DeleteTopics => handler!(delete_topics::delete_topics),
+        ApiKey::InitProducerId => handler!(init_producer_id::init_producer_id),
+        ApiKey::OffsetForLeaderEpoch => {
+            handler!(offset_for_leader_epoch::offset_for_leader_epoch)
+        }
+        ApiKey::DescribeConfigs => handler!(describe_configs::describe_configs),
+        ApiKey::CreatePartitions => handler!(create_partitions::create_partitions),
+        ApiKey::DescribeCluster => handler!(describe_cluster::describe_cluster),
+        _ => None,
+    }
+}
+
+/// The handler of an ApiVersions request of a version this node does not know.
+pub fn api_versions_unsupported(
+    _shard: Rc<Shard>,
+    request: Request,
+) -> Pin<Box<dyn Future<Output = Outcome>>> {
+    Box::pin(async move { api_versions::unsupported(request) })
+}

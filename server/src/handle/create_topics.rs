@@ -1,0 +1,167 @@
+//! CreateTopics: decided on the metadata shard, committed to the metadata log, and answered once
+//! every shard has the new partitions (KIP-4, 525).
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use controller::config_source::ConfigEntry;
+use controller::topics::Mode;
+use controller::topics::create::{Created, NewTopic, Results};
+use controller::{Refusal, topic_name};
+use protocol::error::ErrorCode;
+use protocol::ids::BrokerId;
+use protocol::messages::create_topics::{
+    CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
+    CreateTopicsResponse,
+};
+
+use crate::entropy::random_u64;
+use crate::metadata_log::Change;
+use crate::reply_queue::Outcome;
+use crate::request::Request;
+use crate::shard::{METADATA_SHARD, Shard};
+
+/// Answers a CreateTopics request.
+pub async fn create_topics(shard: Rc<Shard>, request: Request) -> Outcome {
+    let body = match request.body(CreateTopicsRequest::decode) {
+        Ok(body) => body,
+        Err(outcome) => return outcome,
+    };
+    let mode = if body.validate_only {
+        Mode::ValidateOnly
+    } else {
+        Mode::Commit
+    };
+    let mut topics: Vec<CreatableTopicResult<'_>> = Vec::new();
+    let mut allowed = Vec::new();
+    for topic in &body.topics {
+        match prohibited(&body, topic) {
+            Some(refusal) if topics.iter().all(|told| told.name != topic.name) => {
+                topics.push(refused(&topic.name, &refusal));
+            }
+            Some(_) => {}
+            None => allowed.push(new_topic(topic)),
+        }
+    }
+    if !allowed.is_empty() {
+        let names: Vec<String> = allowed.iter().map(|topic| topic.name.clone()).collect();
+        match create(&shard, allowed, mode).await {
+            Err(refusal) => {
+                let all = names.into_iter();
+                topics.extend(all.map(|name| refused(&Cow::Owned(name), &refusal)));
+            }
+            Ok(results) => topics.extend(results.into_iter().map(|(name, result)| match result {
+                Err(refusal) => refused(&Cow::Owned(name), &refusal),
+                Ok(created) => told(name, created, request.version()),
+            })),
+        }
+    }
+    let response = CreateTopicsResponse {
+        topics,
+        ..Default::default()
+    };
+    request.reply(&response, CreateTopicsResponse::encode)
+}
+
+/// Creates topics; one result a topic, or why none was looked at.
+pub async fn create(
+    shard: &Rc<Shard>,
+    topics: Vec<NewTopic>,
+    mode: Mode,
+) -> Result<Results, Refusal> {
+    let node = shard.node.clone();
+    let change = Change::new(move |image| {
+        node.with_topic_defaults(image, |defaults| {
+            controller::topics::create::create(image, defaults, &topics, mode, &mut random_u64)
+        })
+    });
+    shard.ask(METADATA_SHARD, change).await
+}
+
+fn prohibited(body: &CreateTopicsRequest<'_>, topic: &CreatableTopic<'_>) -> Option<Refusal> {
+    if topic.name == topic_name::CLUSTER_METADATA {
+        let text = format!("Creation of internal topic {} is prohibited.", topic.name);
+        return Some(Refusal::new(ErrorCode::InvalidRequest, text));
+    }
+    let same = body
+        .topics
+        .iter()
+        .filter(|other| other.name == topic.name)
+        .count();
+    (same > 1).then(|| {
+        Refusal::new(
+            ErrorCode::InvalidRequest,
+            "Found multiple entries for this topic.",
+        )
+    })
+}
+
+fn new_topic(topic: &CreatableTopic<'_>) -> NewTopic {
+    let brokers = |ids: &[i32]| ids.iter().map(|id| BrokerId(*id)).collect();
+    NewTopic {
+        name: topic.name.to_string(),
+        partitions: topic.num_partitions,
+        replication_factor: topic.replication_factor,
+        assignments: topic
+            .assignments
+            .iter()
+            .map(|assignment| (assignment.partition_index, brokers(&assignment.broker_ids)))
+            .collect(),
+        configs: topic
+            .configs
+            .iter()
+            .map(|config| {
+                (
+                    config.name.to_string(),
+                    config.value.as_ref().map(ToString::to_string),
+                )
+            })
+            .collect(),
+    }
+}
+
+fn refused<'a>(name: &Cow<'a, str>, refusal: &Refusal) -> CreatableTopicResult<'a> {
+    CreatableTopicResult {
+        name: name.clone(),
+        error_code: refusal.code.code(),
+        error_message: refusal.message.clone().map(Cow::Owned),
+        num_partitions: -1,
+        replication_factor: -1,
+        configs: Some(Vec::new()),
+        ..Default::default()
+    }
+}
+
+fn told<'a>(name: String, created: Created, version: i16) -> CreatableTopicResult<'a> {
+    let with_details = version >= 5;
+    CreatableTopicResult {
+        name: Cow::Owned(name),
+        topic_id: if version >= 7 {
+            created.id
+        } else {
+            Default::default()
+        },
+        error_code: ErrorCode::None.code(),
+        num_partitions: if with_details { created.partitions } else { -1 },
+        replication_factor: if with_details {
+            created.replication_factor
+        } else {
+            -1
+        },
+        configs: Some(match with_details {
+            true => created.configs.into_iter().map(config).collect(),
+            false => Vec::new(),
+        }),
+        ..Default::default()
+    }
+}
+
+fn config(entry: ConfigEntry) -> CreatableTopicConfigs<'static> {
+    CreatableTopicConfigs {
+        name: Cow::Owned(entry.name),
+        value: entry.value.map(Cow::Owned),
+        read_only: entry.read_only,
+        config_source: entry.source as i8,
+        is_sensitive: entry.sensitive,
+    }
+}

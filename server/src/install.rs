@@ -1,0 +1,138 @@
+//! The question "work from this image": a shard creates the partitions that are new for it, gives
+//! up those that are gone, and takes over changed topic settings.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use controller::image::ResourceType;
+use controller::{Image, Record};
+use engine::TopicPartition;
+use engine::log::Log;
+use protocol::ids::{BrokerId, Uuid};
+use replication::Leader;
+
+use crate::mail::{Done, Question};
+use crate::partition::{Partition, PartitionKey};
+use crate::shard::Shard;
+
+/// See the module.
+pub struct Install {
+    /// The image.
+    pub image: Arc<Image>,
+    /// The topics in which it differs from the one before.
+    pub topics: Arc<BTreeSet<Uuid>>,
+}
+
+impl Question for Install {
+    type Answer = ();
+
+    fn serve(self, shard: &Rc<Shard>, done: Done<()>) {
+        let shard = shard.clone();
+        ring::spawn(async move {
+            // New partitions come before the image that names them, so that nobody finds a topic
+            // whose partitions are not there.
+            for topic in self.topics.iter() {
+                create_partitions(&shard, &self.image, *topic).await;
+            }
+            shard.set_image(self.image.clone());
+            for topic in self.topics.iter() {
+                remove_partitions(&shard, &self.image, *topic).await;
+            }
+            done.put(());
+        });
+    }
+}
+
+/// The ids of the topics that `records` change.
+pub fn touched_topics(before: &Image, after: &Image, records: &[Record]) -> BTreeSet<Uuid> {
+    let mut topics = BTreeSet::new();
+    for record in records {
+        match record {
+            Record::Topic(record) => topics.extend([record.topic_id]),
+            Record::Partition(record) => topics.extend([record.topic_id]),
+            Record::PartitionChange(record) => topics.extend([record.topic_id]),
+            Record::RemoveTopic(record) => topics.extend([record.topic_id]),
+            Record::Config(record) if record.resource_type == ResourceType::Topic as i8 => {
+                let topic = after.topic(&record.resource_name);
+                topics.extend(topic.or(before.topic(&record.resource_name)).map(|t| t.id));
+            }
+            Record::Config(_) => {
+                // A broker's settings are the defaults of every topic.
+                topics.extend(after.topics().map(|topic| topic.id));
+            }
+            _ => {}
+        }
+    }
+    topics
+}
+
+async fn create_partitions(shard: &Rc<Shard>, image: &Image, topic_id: Uuid) {
+    let Some(topic) = image.topic_by_id(topic_id) else {
+        return;
+    };
+    let settings = shard.node.topic_settings(image, &topic.name);
+    for (index, state) in &topic.partitions {
+        let key = PartitionKey {
+            topic_id,
+            partition: *index,
+        };
+        if shard.owner(&key) != shard.id || !state.replicas.contains(&shard.node.broker_id) {
+            continue;
+        }
+        if let Some(partition) = shard.partition(&key) {
+            partition.configure(&settings);
+            continue;
+        }
+        let directories = shard.node.directories.clone();
+        let name = TopicPartition::new(&topic.name, *index);
+        let log_config = Arc::new(settings.log.clone());
+        let created = ring::offload(move || directories.create_log(&name, topic_id, log_config));
+        match created.await {
+            Ok(mut log) => {
+                let leader = leader(shard.node.broker_id, state, &mut log);
+                let partition = Partition::new(topic.name.clone(), key, log, leader, &settings);
+                shard.add_partition(partition);
+            }
+            Err(error) => tracing::error!(
+                "creating partition {}-{index} failed: {error}; it stays offline until the next start",
+                topic.name
+            ),
+        }
+    }
+}
+
+/// The leader state of a partition that this node leads, with what its log has.
+pub fn leader(me: BrokerId, state: &controller::image::Partition, log: &mut Log) -> Leader {
+    log.begin_leader_epoch(state.leader_epoch);
+    let log_end = log.log_end_offset();
+    Leader::new(state.leader_epoch, me, &state.isr, log_end, log_end)
+}
+
+async fn remove_partitions(shard: &Rc<Shard>, image: &Image, topic_id: Uuid) {
+    if image.topic_by_id(topic_id).is_some() {
+        return;
+    }
+    let gone = shard
+        .partitions()
+        .into_iter()
+        .filter(|p| p.key.topic_id == topic_id);
+    for partition in gone {
+        shard.remove_partition(&partition.key);
+        let Some(log) = partition.retire().await else {
+            continue;
+        };
+        shard
+            .node
+            .directories
+            .forget(shard.node.directories.id_of(&log));
+        match ring::offload(move || log.delete()).await {
+            Ok(removal) => ring::spawn(async move { removal.run().await }),
+            Err(error) => tracing::error!(
+                "deleting partition {}-{} failed: {error}",
+                partition.topic,
+                partition.key.partition
+            ),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The one place where errors of the engine become Kafka error codes.
+
+use std::io;
+
+use engine::ReadError;
+use engine::append::AppendError;
+use protocol::error::ErrorCode;
+
+use crate::partition::AppendOutcome;
+
+/// The outcome of an append that was refused or failed.
+pub fn of_append(error: &AppendError) -> AppendOutcome {
+    let message = match error {
+        AppendError::InvalidRecord(_) | AppendError::InvalidRecords { .. } => {
+            Some(error.to_string())
+        }
+        _ => None,
+    };
+    AppendOutcome {
+        message,
+        ..AppendOutcome::refused(error.code())
+    }
+}
+
+/// Why a read cannot be done.
+pub fn of_read(error: &ReadError) -> ErrorCode {
+    error.code()
+}
+
+/// Why a read failed under way.
+pub fn of_io(error: &io::Error) -> ErrorCode {
+    tracing::error!("reading a log segment failed: {error}");
+    ErrorCode::KafkaStorageError
+}

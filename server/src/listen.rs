@@ -1,0 +1,97 @@
+//! Listening sockets. One shard accepts and deals the connections out to all shards in turn, so
+//! that few connections are spread as evenly as many.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::rc::Rc;
+use std::time::Duration;
+
+use ring::net::{ReusePort, Stream};
+
+use crate::config::{Listener, ServerConfig};
+use crate::shard::{Shard, ShardId};
+
+/// How long accepting rests after an error such as too many open files.
+const REST_AFTER_ERROR: Duration = Duration::from_millis(100);
+
+/// Why a listener cannot be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {name}://{host}:{port}: {source}")]
+pub struct BindError {
+    name: String,
+    host: String,
+    port: u16,
+    source: io::Error,
+}
+
+/// Binds all listeners of the configuration, in its order.
+pub fn bind(config: &ServerConfig) -> Result<Vec<ring::net::Listener>, BindError> {
+    config
+        .listeners
+        .iter()
+        .map(|listener| {
+            bind_one(listener, config.socket_listen_backlog_size).map_err(|source| BindError {
+                name: listener.name.clone(),
+                host: listener.host.clone(),
+                port: listener.port,
+                source,
+            })
+        })
+        .collect()
+}
+
+fn bind_one(listener: &Listener, backlog: u32) -> io::Result<ring::net::Listener> {
+    let addresses: Vec<SocketAddr> = if listener.host.is_empty() {
+        vec![(Ipv4Addr::UNSPECIFIED, listener.port).into()]
+    } else {
+        (listener.host.as_str(), listener.port)
+            .to_socket_addrs()?
+            .collect()
+    };
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in addresses {
+        match ring::net::Listener::bind(address, ReusePort::No, backlog) {
+            Ok(bound) => return Ok(bound),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// Accepts on listener number `listener` until the node stops.
+pub async fn accept(shard: Rc<Shard>, listener: usize, socket: ring::net::Listener) {
+    let mut next = 0;
+    while !shard.is_stopping() {
+        match socket.accept().await {
+            Ok((stream, peer)) => {
+                next = (next + 1) % shard.count();
+                hand_over(&shard, ShardId(next), listener, peer, stream);
+            }
+            Err(error) => {
+                tracing::error!("accepting a connection failed: {error}");
+                ring::timer::sleep(REST_AFTER_ERROR).await;
+            }
+        }
+    }
+}
+
+fn hand_over(shard: &Rc<Shard>, to: ShardId, listener: usize, peer: SocketAddr, stream: Stream) {
+    if let Err(error) = prepare(&shard.config, &stream) {
+        tracing::warn!("connection from {peer}: {error}");
+        return;
+    }
+    shard.post_to(to, move |there| {
+        ring::spawn(there.clone().serve_connection(listener, peer, stream));
+    });
+}
+
+fn prepare(config: &ServerConfig, stream: &Stream) -> io::Result<()> {
+    stream.set_nodelay()?;
+    if let Some(bytes) = config.socket_send_buffer_bytes {
+        stream.set_send_buffer_bytes(bytes as u32)?;
+    }
+    if let Some(bytes) = config.socket_receive_buffer_bytes {
+        stream.set_receive_buffer_bytes(bytes as u32)?;
+    }
+    Ok(())
+}

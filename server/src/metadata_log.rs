@@ -1,0 +1,235 @@
+//! Cluster metadata of a standalone node: KRaft records in the log `__cluster_metadata-0`.
+//!
+//! Lives on the metadata shard. Changes are decided, committed, applied and published one after
+//! another: a change is answered once its records are on disk (fdatasync) and every shard works
+//! from the new image and has the partitions it says.
+//! Invariant: the image is always the replay of the records that are on disk.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use controller::image::Loader;
+use controller::{Decision, Image, Record, Refusal, record_codec};
+use engine::FlushTo;
+use engine::append::{Append, AppendError, Origin};
+use engine::log::Log;
+use protocol::batch::{BatchBuilder, BatchOptions, NewRecord};
+use protocol::error::ErrorCode;
+use protocol::ids::{LeaderEpoch, Offset};
+use ring::event::Event;
+
+use crate::clock;
+use crate::install::{Install, touched_topics};
+use crate::mail::{Done, Question};
+use crate::shard::{METADATA_SHARD, Shard, ShardId};
+
+/// The epoch of a quorum of one that never had an election.
+const EPOCH: LeaderEpoch = LeaderEpoch(1);
+
+type Job = Box<dyn FnOnce(Rc<Shard>) -> Pin<Box<dyn Future<Output = ()>>>>;
+
+/// See the module.
+pub struct MetadataLog {
+    /// None once the node stops.
+    log: RefCell<Option<Log>>,
+    loader: RefCell<Loader>,
+    waiting: RefCell<VecDeque<Job>>,
+    busy: Cell<bool>,
+    idle: Event,
+}
+
+/// A question to the metadata shard: decide on the newest image and commit what was decided.
+pub struct Change<T> {
+    decide: Box<dyn FnOnce(&Image) -> Result<Decision<T>, Refusal> + Send>,
+}
+
+impl<T> Change<T> {
+    /// A change that `decide` makes of the newest image.
+    pub fn new(
+        decide: impl FnOnce(&Image) -> Result<Decision<T>, Refusal> + Send + 'static,
+    ) -> Change<T> {
+        Change {
+            decide: Box::new(decide),
+        }
+    }
+}
+
+impl<T: Send + 'static> Question for Change<T> {
+    type Answer = Result<T, Refusal>;
+
+    fn serve(self, shard: &Rc<Shard>, done: Done<Self::Answer>) {
+        let metadata = shard
+            .metadata
+            .clone()
+            .expect("changes go to the metadata shard");
+        let log = metadata.clone();
+        let job: Job = Box::new(move |shard| {
+            Box::pin(async move { done.put(log.change(&shard, self.decide).await) })
+        });
+        metadata.waiting.borrow_mut().push_back(job);
+        if !metadata.busy.replace(true) {
+            ring::spawn(metadata.work_off(shard.clone()));
+        }
+    }
+}
+
+impl MetadataLog {
+    /// The log with what has been replayed from it.
+    pub fn new(log: Log, loader: Loader) -> Rc<MetadataLog> {
+        Rc::new(MetadataLog {
+            log: RefCell::new(Some(log)),
+            loader: RefCell::new(loader),
+            waiting: RefCell::new(VecDeque::new()),
+            busy: Cell::new(false),
+            idle: Event::new(),
+        })
+    }
+
+    /// Commits records that no client asked for, before the node serves.
+    pub async fn commit_at_start(
+        &self,
+        decide: impl FnOnce(&Image, Offset) -> Vec<Record>,
+    ) -> Result<Arc<Image>, Refusal> {
+        let log_end = self.with_log(|log| log.log_end_offset())?;
+        let records = decide(&self.image(), log_end);
+        self.commit(&records).await?;
+        Ok(self.image())
+    }
+
+    /// The newest image.
+    pub fn image(&self) -> Arc<Image> {
+        Arc::new(self.loader.borrow().image().clone())
+    }
+
+    /// Gives up the log, once the changes under way are committed. Later ones are refused.
+    pub async fn take_log(&self) -> Option<Log> {
+        while self.busy.get() {
+            self.idle.wait().await;
+        }
+        self.log.borrow_mut().take()
+    }
+
+    async fn work_off(self: Rc<Self>, shard: Rc<Shard>) {
+        loop {
+            let next = self.waiting.borrow_mut().pop_front();
+            match next {
+                Some(job) => job(shard.clone()).await,
+                None => {
+                    self.busy.set(false);
+                    self.idle.notify();
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn change<T>(
+        &self,
+        shard: &Rc<Shard>,
+        decide: Box<dyn FnOnce(&Image) -> Result<Decision<T>, Refusal> + Send>,
+    ) -> Result<T, Refusal> {
+        let before = self.image();
+        let Decision { records, outcome } = decide(&before)?;
+        if !records.is_empty() {
+            self.commit(&records).await?;
+            publish(shard, &before, self.image(), &records).await;
+        }
+        Ok(outcome)
+    }
+
+    /// Appends `records` as one batch, syncs, and applies them.
+    async fn commit(&self, records: &[Record]) -> Result<(), Refusal> {
+        self.append(Bytes::from(encode(records))).await?;
+        let mut loader = self.loader.borrow_mut();
+        for record in records {
+            loader
+                .apply(record)
+                .expect("a record that was decided on the image applies to it");
+        }
+        Ok(())
+    }
+
+    async fn append(&self, batches: Bytes) -> Result<(), Refusal> {
+        let append = Append {
+            token: 0,
+            batches,
+            leader_epoch: EPOCH,
+            origin: Origin::Raft,
+        };
+        let write = self.with_log(|log| {
+            log.enqueue(append)?;
+            Ok::<_, AppendError>(
+                log.start_write(clock::now_ms())
+                    .expect("an append is queued"),
+            )
+        })?;
+        let written = write.map_err(not_written)?.run().await;
+        let mut done = Vec::new();
+        self.with_log(|log| log.finish_write(written, &mut done))?;
+        for (_, result) in done {
+            result.map_err(not_written)?;
+        }
+        if let Some(flush) = self.with_log(|log| log.start_flush(FlushTo::LogEnd))? {
+            let flushed = flush.run().await;
+            if let Err(error) = self.with_log(|log| log.finish_flush(flushed))? {
+                // The records are in the log and may survive: whether they hold is not known.
+                panic!("syncing the metadata log failed, its state is in doubt: {error}");
+            }
+        }
+        Ok(())
+    }
+
+    fn with_log<T>(&self, call: impl FnOnce(&mut Log) -> T) -> Result<T, Refusal> {
+        match &mut *self.log.borrow_mut() {
+            Some(log) => Ok(call(log)),
+            None => Err(Refusal::standard(ErrorCode::BrokerNotAvailable)),
+        }
+    }
+}
+
+fn not_written(error: AppendError) -> Refusal {
+    tracing::error!("writing to the metadata log failed: {error}");
+    Refusal::standard(ErrorCode::KafkaStorageError)
+}
+
+/// Gives every shard the new image and waits until all have the partitions it says.
+async fn publish(shard: &Rc<Shard>, before: &Arc<Image>, after: Arc<Image>, records: &[Record]) {
+    let topics = Arc::new(touched_topics(before, &after, records));
+    let installs: Vec<_> = (0..shard.count())
+        .map(|to| {
+            let install = Install {
+                image: after.clone(),
+                topics: topics.clone(),
+            };
+            shard.ask(ShardId(to), install)
+        })
+        .collect();
+    for install in installs {
+        install.await;
+    }
+    debug_assert_eq!(shard.id, METADATA_SHARD);
+}
+
+/// One batch with a record each, as KRaft writes them.
+fn encode(records: &[Record]) -> Vec<u8> {
+    let timestamp = clock::now_ms();
+    let options = BatchOptions {
+        leader_epoch: EPOCH,
+        ..Default::default()
+    };
+    let mut batch = BatchBuilder::new(options);
+    for record in records {
+        let value = record_codec::encode(record);
+        batch.append(&NewRecord {
+            timestamp,
+            value: Some(&value),
+            ..Default::default()
+        });
+    }
+    batch.finish()
+}

@@ -1,0 +1,442 @@
+//! One partition on the shard that owns it: its log, its leader state, and who waits for it.
+//!
+//! Producers wait for the write (acks=1) or for the high watermark (acks=all); fetchers wait for
+//! new committed bytes. All writes of one turn are coalesced into one (see `Log::start_write`).
+//! Invariants: `log_start <= last_stable <= high_watermark <= log_end`; no borrow of the state is
+//! held across an await; at most one write is in flight.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use engine::Done;
+use engine::Written;
+use engine::append::{Append, AppendError, Appended, Origin};
+use engine::log::Log;
+use engine::{Flush, FlushTo, Flushed};
+use protocol::error::ErrorCode;
+use protocol::ids::{Offset, PartitionIndex, TimestampMs, Uuid};
+use replication::Leader;
+use ring::event::Event;
+
+use crate::clock;
+use crate::config::topic_log::TopicSettings;
+use crate::gather::Gather;
+use crate::kafka_error;
+use crate::watch::Watch;
+
+/// Which partition, for every shard: topics that are created anew get a new id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PartitionKey {
+    /// The topic's id.
+    pub topic_id: Uuid,
+    /// The partition's index.
+    pub partition: PartitionIndex,
+}
+
+/// How many acknowledgements a producer asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acks {
+    /// acks=0: no reply at all.
+    None,
+    /// acks=1: the leader's log has it.
+    Leader,
+    /// acks=-1: every in-sync replica has it.
+    All,
+}
+
+/// What became of one partition's batches in a produce request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppendOutcome {
+    /// NONE, or why nothing was stored.
+    pub error: ErrorCode,
+    /// A text for the client, where Kafka gives one.
+    pub message: Option<String>,
+    /// The offset of the first record; -1 with an error.
+    pub base_offset: Offset,
+    /// The time of append where the topic stamps it, else -1.
+    pub log_append_time: TimestampMs,
+    /// The log start offset, -1 if not known.
+    pub log_start_offset: Offset,
+}
+
+impl AppendOutcome {
+    /// Nothing was stored, because of `error`.
+    pub fn refused(error: ErrorCode) -> AppendOutcome {
+        AppendOutcome {
+            error,
+            message: None,
+            base_offset: Offset(-1),
+            log_append_time: TimestampMs(-1),
+            log_start_offset: Offset(-1),
+        }
+    }
+}
+
+/// One producer's wait: where its outcome goes and when it counts as done.
+pub struct AppendWait {
+    /// Done when written, or when committed.
+    pub acks: Acks,
+    /// When an acks=all wait ends with REQUEST_TIMED_OUT.
+    pub deadline: Instant,
+    /// The request's outcomes.
+    pub gather: Rc<Gather<AppendOutcome>>,
+    /// The slot of this partition in them.
+    pub slot: usize,
+}
+
+struct Uncommitted {
+    /// Committed when the high watermark is at least this.
+    required: Offset,
+    outcome: AppendOutcome,
+    wait: AppendWait,
+}
+
+/// See the module. Owned by one shard, shared on it by `Rc`.
+pub struct Partition {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The topic's id and the partition's index.
+    pub key: PartitionKey,
+    state: RefCell<State>,
+    /// Notified when no write is in flight and none is queued, or when a flush has ended.
+    written: Event,
+}
+
+struct State {
+    /// None once the partition is given up.
+    log: Option<Log>,
+    leader: Leader,
+    min_insync_replicas: usize,
+    writing: bool,
+    /// A flush in the background is under way.
+    flushing: bool,
+    next_token: u64,
+    appending: VecDeque<(u64, AppendWait)>,
+    uncommitted: VecDeque<Uncommitted>,
+    watches: Vec<Rc<Watch>>,
+}
+
+impl Partition {
+    /// A partition led by this node.
+    pub fn new(
+        topic: Arc<str>,
+        key: PartitionKey,
+        log: Log,
+        leader: Leader,
+        settings: &TopicSettings,
+    ) -> Rc<Partition> {
+        let state = State {
+            log: Some(log),
+            leader,
+            min_insync_replicas: settings.min_insync_replicas,
+            writing: false,
+            flushing: false,
+            next_token: 0,
+            appending: VecDeque::new(),
+            uncommitted: VecDeque::new(),
+            watches: Vec::new(),
+        };
+        Rc::new(Partition {
+            topic,
+            key,
+            state: RefCell::new(state),
+            written: Event::new(),
+        })
+    }
+
+    /// From now on these settings hold.
+    pub fn configure(&self, settings: &TopicSettings) {
+        let mut state = self.state.borrow_mut();
+        state.min_insync_replicas = settings.min_insync_replicas;
+        if let Some(log) = &mut state.log {
+            log.set_config(Arc::new(settings.log.clone()));
+        }
+    }
+
+    /// Gives the partition up: what waits is written or refused, then the log is handed over.
+    /// Who asks from now on is told that the partition is not here.
+    pub async fn retire(&self) -> Option<Log> {
+        while self.is_busy() {
+            self.written.wait().await;
+        }
+        let mut state = self.state.borrow_mut();
+        let log = state.log.take();
+        let waiting: Vec<_> = state.uncommitted.drain(..).collect();
+        state
+            .watches
+            .drain(..)
+            .for_each(|watch| watch.saw(u64::MAX));
+        drop(state);
+        for Uncommitted { wait, .. } in waiting {
+            wait.gather.put(
+                wait.slot,
+                AppendOutcome::refused(ErrorCode::NotLeaderOrFollower),
+            );
+        }
+        log
+    }
+
+    /// Appends one producer's batches. The outcome arrives in `wait`; the write itself happens at
+    /// the end of this turn together with everything else that is ready for this partition.
+    pub fn append(self: &Rc<Self>, batches: Bytes, origin: Origin, wait: AppendWait) {
+        let mut state = self.state.borrow_mut();
+        let token = state.next_token;
+        let append = Append {
+            token,
+            batches,
+            leader_epoch: state.leader.epoch(),
+            origin,
+        };
+        let refused = match &mut state.log {
+            None => Some(AppendOutcome::refused(ErrorCode::NotLeaderOrFollower)),
+            Some(log) => log
+                .enqueue(append)
+                .err()
+                .map(|error| kafka_error::of_append(&error)),
+        };
+        if let Some(refused) = refused {
+            drop(state);
+            wait.gather.put(wait.slot, refused);
+            return;
+        }
+        state.next_token += 1;
+        state.appending.push_back((token, wait));
+        let start = !std::mem::replace(&mut state.writing, true);
+        drop(state);
+        if start {
+            ring::spawn(self.clone().write_queued());
+        }
+    }
+
+    /// Refuses acks=all while too few replicas are in sync.
+    pub fn require_in_sync(&self) -> Result<(), ErrorCode> {
+        let state = self.state.borrow();
+        let required = state.min_insync_replicas;
+        state
+            .leader
+            .require_in_sync(required)
+            .map_err(|_| ErrorCode::NotEnoughReplicas)
+    }
+
+    /// Ends the acks=all waits whose deadline has passed.
+    pub fn expire(&self, now: Instant) {
+        let mut expired = Vec::new();
+        let mut state = self.state.borrow_mut();
+        if state
+            .uncommitted
+            .iter()
+            .any(|waiting| waiting.wait.deadline <= now)
+        {
+            let waiting = std::mem::take(&mut state.uncommitted);
+            let (late, on_time): (Vec<_>, Vec<_>) = waiting
+                .into_iter()
+                .partition(|waiting| waiting.wait.deadline <= now);
+            expired = late;
+            state.uncommitted = on_time.into();
+        }
+        drop(state);
+        for Uncommitted { outcome, wait, .. } in expired {
+            let error = ErrorCode::RequestTimedOut;
+            wait.gather
+                .put(wait.slot, AppendOutcome { error, ..outcome });
+        }
+    }
+
+    /// Registers a fetcher that waits for more committed bytes.
+    pub fn watch(&self, watch: Rc<Watch>) {
+        let mut state = self.state.borrow_mut();
+        state.watches.retain(|watch| !watch.is_over());
+        state.watches.push(watch);
+    }
+
+    /// The log, to read from.
+    pub fn log(&self) -> Result<Ref<'_, Log>, ErrorCode> {
+        Ref::filter_map(self.state.borrow(), |state| state.log.as_ref())
+            .map_err(|_| ErrorCode::NotLeaderOrFollower)
+    }
+
+    /// The leader state.
+    pub fn leader(&self) -> Ref<'_, Leader> {
+        Ref::map(self.state.borrow(), |state| &state.leader)
+    }
+
+    /// Everything below is part of no open transaction, and committed (KIP-98).
+    pub fn last_stable_offset(&self) -> Result<Offset, ErrorCode> {
+        let high_watermark = self.leader().high_watermark();
+        Ok(self.log()?.last_stable_offset(high_watermark))
+    }
+
+    fn is_busy(&self) -> bool {
+        let state = self.state.borrow();
+        state.writing || state.flushing
+    }
+
+    async fn write_queued(self: Rc<Self>) {
+        ring::yield_to_end_of_turn().await;
+        loop {
+            let write = {
+                let mut state = self.state.borrow_mut();
+                let log = state
+                    .log
+                    .as_mut()
+                    .expect("a log is not taken while it is written");
+                match log.start_write(clock::now_ms()) {
+                    Some(write) => write,
+                    None => {
+                        state.writing = false;
+                        self.written.notify();
+                        return;
+                    }
+                }
+            };
+            let written = write.run().await;
+            let (done, bytes, flush) = self.take_back(written);
+            let flushed = match flush {
+                None => Ok(()),
+                Some(flush) => {
+                    let flushed = flush.run().await;
+                    self.finish_flush(flushed)
+                }
+            };
+            self.answer(done, bytes, flushed);
+        }
+    }
+
+    /// The log takes the write back. Answers what became of each append, how many bytes the log
+    /// grew, and what must be flushed before anybody is told (`flush.messages`): one flush for
+    /// everything that was written in the meantime.
+    fn take_back(self: &Rc<Self>, written: Written) -> (Vec<Done>, u64, Option<Flush>) {
+        let mut state = self.state.borrow_mut();
+        let log = state
+            .log
+            .as_mut()
+            .expect("a log is not taken while it is written");
+        let mut done = Vec::new();
+        let size_before = log.size_bytes();
+        log.finish_write(written, &mut done);
+        let bytes = log.size_bytes() - size_before;
+        let flush = match log.flush_due() {
+            Some(FlushTo::LogEnd) => log.start_flush(FlushTo::LogEnd),
+            Some(FlushTo::ActiveSegment) => {
+                self.flush_closed_segments(&mut state);
+                None
+            }
+            None => None,
+        };
+        (done, bytes, flush)
+    }
+
+    /// After a roll, the closed segment is made durable in the background.
+    fn flush_closed_segments(self: &Rc<Self>, state: &mut State) {
+        let log = state.log.as_mut().expect("a log is not taken while it is written");
+        let Some(flush) = log.start_flush(FlushTo::ActiveSegment) else { return };
+        state.flushing = true;
+        let this = self.clone();
+        ring::spawn(async move {
+            let flushed = flush.run().await;
+            // A failure takes the log offline; appends are told.
+            let _ = this.finish_flush(flushed);
+            this.state.borrow_mut().flushing = false;
+            this.written.notify();
+        });
+    }
+
+    fn finish_flush(&self, flushed: Flushed) -> Result<(), AppendError> {
+        let mut state = self.state.borrow_mut();
+        state
+            .log
+            .as_mut()
+            .expect("a log is not taken while it is written")
+            .finish_flush(flushed)
+    }
+
+    fn answer(&self, done: Vec<Done>, bytes: u64, flushed: Result<(), AppendError>) {
+        let mut answers = Vec::new();
+        let mut state = self.state.borrow_mut();
+        for (token, result) in done {
+            let (front, wait) = state
+                .appending
+                .pop_front()
+                .expect("a result has its waiter");
+            assert_eq!(front, token, "results come in the order of the appends");
+            match flushed.clone().and(result) {
+                Ok(appended) => state.written(appended, wait, &mut answers),
+                Err(error) => answers.push((wait, kafka_error::of_append(&error))),
+            }
+        }
+        if let Ok(()) = flushed
+            && state.advance()
+        {
+            state.commit(&mut answers);
+            state.watches.retain(|watch| !watch.is_over());
+            for watch in &state.watches {
+                watch.saw(bytes);
+            }
+        }
+        drop(state);
+        for (wait, outcome) in answers {
+            wait.gather.put(wait.slot, outcome);
+        }
+    }
+}
+
+impl State {
+    fn written(
+        &mut self,
+        appended: Appended,
+        wait: AppendWait,
+        answers: &mut Vec<(AppendWait, AppendOutcome)>,
+    ) {
+        let outcome = AppendOutcome {
+            error: ErrorCode::None,
+            message: None,
+            base_offset: appended.first_offset,
+            log_append_time: appended.log_append_time,
+            log_start_offset: appended.log_start_offset,
+        };
+        match wait.acks {
+            Acks::None | Acks::Leader => answers.push((wait, outcome)),
+            Acks::All => {
+                let required = Offset(appended.last_offset.0 + 1);
+                if required <= self.leader.high_watermark() {
+                    answers.push((wait, outcome)); // A duplicate of something committed.
+                } else {
+                    self.uncommitted.push_back(Uncommitted {
+                        required,
+                        outcome,
+                        wait,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The log grew. Answers whether the high watermark moved.
+    fn advance(&mut self) -> bool {
+        let log = self
+            .log
+            .as_mut()
+            .expect("a log is not taken while it is written");
+        let Some(high_watermark) = self.leader.on_append(log.log_end_offset()) else {
+            return false;
+        };
+        log.on_high_watermark(high_watermark);
+        true
+    }
+
+    fn commit(&mut self, answers: &mut Vec<(AppendWait, AppendOutcome)>) {
+        let high_watermark = self.leader.high_watermark();
+        while self
+            .uncommitted
+            .front()
+            .is_some_and(|front| front.required <= high_watermark)
+        {
+            let front = self.uncommitted.pop_front().expect("just seen");
+            answers.push((front.wait, front.outcome));
+        }
+    }
+}

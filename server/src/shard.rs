@@ -1,0 +1,281 @@
+//! One core's share of the node: its partitions, its connections, its view of the metadata.
+//!
+//! A shard lives on one thread and is shared there by `Rc`; other shards reach it by letters only
+//! (see `mail`). What it shares with others is immutable: the configuration and the image.
+//! Invariant: a partition is on the shard that `owner` says, and on no other.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use controller::Image;
+use controller::image::Topic;
+use protocol::ids::Uuid;
+use ring::event::Event;
+
+use crate::config::ServerConfig;
+use crate::connection::Connection;
+use crate::fetch_session::{FetchSessions, FetchTarget, Naming};
+use crate::fetch_waits::FetchWaits;
+use crate::mail::PostOffice;
+use crate::metadata_log::MetadataLog;
+use crate::node::Node;
+use crate::partition::{Partition, PartitionKey};
+use crate::producer_ids::ProducerIds;
+use crate::watches::Watches;
+
+/// Which shard, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub usize);
+
+/// The shard that owns the metadata log and its changes.
+pub const METADATA_SHARD: ShardId = ShardId(0);
+
+/// How often waits that have a deadline are looked at.
+const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
+/// A request that has begun to arrive must go on arriving, or its connection is closed.
+const PARTIAL_REQUEST_IDLE_MAX: Duration = Duration::from_secs(30);
+/// While this many letters wait for a full mailbox, no connection is read.
+const LETTERS_WAITING_MAX: usize = 256;
+
+/// See the module.
+pub struct Shard {
+    /// Which one.
+    pub id: ShardId,
+    /// What the node is: the same for all shards.
+    pub node: Arc<Node>,
+    /// The node's configuration.
+    pub config: Arc<ServerConfig>,
+    /// Letters to other shards.
+    pub post_office: Rc<PostOffice>,
+    /// Incremental fetch sessions of this shard's connections.
+    pub fetch_sessions: RefCell<FetchSessions>,
+    /// Fetches of this shard's connections that wait.
+    pub fetch_waits: FetchWaits,
+    /// Watches on this shard's partitions.
+    pub watches: Watches,
+    /// The producer ids this shard gives out.
+    pub producer_ids: ProducerIds,
+    /// On [`METADATA_SHARD`] only.
+    pub metadata: Option<Rc<MetadataLog>>,
+    /// Notified when the shard's thread may end.
+    pub ended: Rc<Event>,
+    image: RefCell<Arc<Image>>,
+    partitions: RefCell<HashMap<PartitionKey, Rc<Partition>>>,
+    connections: RefCell<HashMap<u64, Rc<Connection>>>,
+    next_connection: Cell<u64>,
+    stopping: Cell<bool>,
+}
+
+impl Shard {
+    /// A shard without partitions and connections.
+    pub fn new(
+        id: ShardId,
+        node: Arc<Node>,
+        post_office: Rc<PostOffice>,
+        image: Arc<Image>,
+        metadata: Option<Rc<MetadataLog>>,
+        ended: Rc<Event>,
+    ) -> Rc<Shard> {
+        let config = node.config.clone();
+        let slots = config
+            .max_incremental_fetch_session_cache_slots
+            .div_ceil(node.shards);
+        Rc::new(Shard {
+            id,
+            fetch_sessions: RefCell::new(FetchSessions::new(slots, id.0, node.shards)),
+            node,
+            config,
+            post_office,
+            fetch_waits: FetchWaits::default(),
+            watches: Watches::default(),
+            producer_ids: ProducerIds::default(),
+            metadata,
+            ended,
+            image: RefCell::new(image),
+            partitions: RefCell::new(HashMap::new()),
+            connections: RefCell::new(HashMap::new()),
+            next_connection: Cell::new(0),
+            stopping: Cell::new(false),
+        })
+    }
+
+    /// Takes over a partition.
+    pub fn add_partition(&self, partition: Rc<Partition>) {
+        self.partitions
+            .borrow_mut()
+            .insert(partition.key, partition);
+    }
+
+    /// Gives up a partition.
+    pub fn remove_partition(&self, key: &PartitionKey) -> Option<Rc<Partition>> {
+        self.partitions.borrow_mut().remove(key)
+    }
+
+    /// From now on the shard answers from this image.
+    pub fn set_image(&self, image: Arc<Image>) {
+        *self.image.borrow_mut() = image;
+    }
+
+    /// Serves a new connection until it ends.
+    pub async fn serve_connection(
+        self: Rc<Self>,
+        listener: usize,
+        peer: std::net::SocketAddr,
+        stream: ring::net::Stream,
+    ) {
+        let Some(_place) = self.node.connection_limits.admit(peer.ip()) else {
+            tracing::info!("connection from {peer} refused: too many connections");
+            return;
+        };
+        let number = self.next_connection.get();
+        self.next_connection.set(number + 1);
+        let connection = Connection::new(listener, peer, stream);
+        self.connections
+            .borrow_mut()
+            .insert(number, connection.clone());
+        connection.run(self.clone()).await;
+        self.connections.borrow_mut().remove(&number);
+    }
+
+    /// No connection is read any more; those without a request under way are closed.
+    pub fn stop_serving(&self) {
+        self.stopping.set(true);
+        for connection in self.connections.borrow().values() {
+            if connection.is_idle() {
+                connection.close("the server is shutting down");
+            }
+        }
+    }
+
+    /// Closes what connections are left.
+    pub fn close_connections(&self) {
+        for connection in self.connections.borrow().values() {
+            connection.close("the server is shutting down");
+        }
+    }
+
+    /// Runs `work` on shard `to`: here at once, elsewhere when its mailbox is drained.
+    pub fn post_to(self: &Rc<Self>, to: ShardId, work: impl FnOnce(&Rc<Shard>) + Send + 'static) {
+        if to == self.id {
+            work(self);
+        } else {
+            self.post_office.post(to, Box::new(work));
+        }
+    }
+
+    /// Ends waits and connections whose time has come, for as long as the shard lives.
+    pub async fn expire_forever(self: Rc<Self>) {
+        loop {
+            ring::timer::sleep(EXPIRY_INTERVAL).await;
+            let now = ring::timer::now();
+            let partitions: Vec<_> = self.partitions.borrow().values().cloned().collect();
+            partitions
+                .iter()
+                .for_each(|partition| partition.expire(now));
+            self.close_idle_connections(now);
+        }
+    }
+
+    /// Waits while this shard has more in hand than it may: `partial_bytes` is what the asking
+    /// connection itself holds of a request that is still arriving.
+    pub async fn wait_for_room(&self, partial_bytes: usize) {
+        let pool = ring::buffer::pool();
+        loop {
+            let letters = self.post_office.backlog() >= LETTERS_WAITING_MAX;
+            // A connection that holds nothing may always receive the first bytes of a request.
+            if !letters && (partial_bytes == 0 || !pool.is_over_limit()) {
+                return;
+            }
+            ring::timer::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// The metadata as this shard knows it.
+    pub fn image(&self) -> Arc<Image> {
+        self.image.borrow().clone()
+    }
+
+    /// How many shards the node has.
+    pub fn count(&self) -> usize {
+        self.node.shards
+    }
+
+    /// The shard that owns a partition: the partitions of a topic are dealt out in turn, from a
+    /// shard that its id chooses.
+    pub fn owner(&self, key: &PartitionKey) -> ShardId {
+        owner(key, self.node.shards)
+    }
+
+    /// A partition of this shard.
+    pub fn partition(&self, key: &PartitionKey) -> Option<Rc<Partition>> {
+        self.partitions.borrow().get(key).cloned()
+    }
+
+    /// All partitions of this shard.
+    pub fn partitions(&self) -> Vec<Rc<Partition>> {
+        self.partitions.borrow().values().cloned().collect()
+    }
+
+    /// Whether all connections are gone.
+    pub fn has_no_connections(&self) -> bool {
+        self.connections.borrow().is_empty()
+    }
+
+    /// Whether the shard takes no new work.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    /// The topic that a fetch names, by name or by id: its name (empty if the id is unknown) and
+    /// its id (zero if named by name).
+    pub fn topic_of_fetch(&self, name: &str, id: Uuid, naming: Naming) -> (Arc<str>, Uuid) {
+        let image = self.image.borrow();
+        let known: Option<&Arc<Topic>> = match naming {
+            Naming::ByName => image.topic(name),
+            Naming::ById => image.topic_by_id(id),
+        };
+        match naming {
+            Naming::ByName => (
+                known.map_or_else(|| name.into(), |topic| topic.name.clone()),
+                Uuid::ZERO,
+            ),
+            Naming::ById => (
+                known.map_or_else(|| "".into(), |topic| topic.name.clone()),
+                id,
+            ),
+        }
+    }
+
+    /// The key of the partition that a fetch names.
+    pub fn key_of(&self, target: &FetchTarget) -> Option<PartitionKey> {
+        let image = self.image.borrow();
+        let topic_id = image.topic(&target.topic)?.id;
+        Some(PartitionKey {
+            topic_id,
+            partition: target.partition,
+        })
+    }
+
+    fn close_idle_connections(&self, now: Instant) {
+        let idle_max = self.config.connections_max_idle;
+        for connection in self.connections.borrow().values() {
+            let idle = now.saturating_duration_since(connection.last_active());
+            if connection.is_partial() && idle > PARTIAL_REQUEST_IDLE_MAX {
+                connection.close("a request stopped arriving half way");
+            } else if idle_max.is_some_and(|max| idle > max) && connection.is_idle() {
+                connection.close("idle for longer than connections.max.idle.ms");
+            }
+        }
+    }
+}
+
+/// See [`Shard::owner`].
+pub fn owner(key: &PartitionKey, shards: usize) -> ShardId {
+    let mut hasher = DefaultHasher::new();
+    key.topic_id.hash(&mut hasher);
+    ShardId((hasher.finish().wrapping_add(key.partition.0 as u64) % shards as u64) as usize)
+}

@@ -1,0 +1,401 @@
+//! From a configuration to a node that serves: directories, metadata, logs, one thread a shard.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Instant;
+
+use controller::bootstrap::{self, Registration, Stage};
+use controller::image::{Endpoint, Image, Loader};
+use controller::{Refusal, topic_name};
+use engine::OpenError;
+use engine::TopicPartition;
+use engine::config::{Cleanup, LogConfig, Validation};
+use engine::log::Log;
+use protocol::ids::{BrokerEpoch, PartitionIndex};
+use ring::event::Event;
+use ring::mailbox::Receiver;
+
+use crate::config::ServerConfig;
+use crate::config::describe::BrokerConfig;
+use crate::config::topic_log::topic_settings;
+use crate::connection_limits::ConnectionLimits;
+use crate::directories::{Directories, DirectoriesError};
+use crate::entropy::random_uuid;
+use crate::install;
+use crate::listen::{self, BindError};
+use crate::mail::{Letter, MAILBOX_LETTERS_MAX, PostOffice};
+use crate::metadata_log::MetadataLog;
+use crate::node::Node;
+use crate::partition::{Partition, PartitionKey};
+use crate::replay::{ReplayFailure, replay};
+use crate::shard::{METADATA_SHARD, Shard, ShardId, owner};
+use crate::{checkpoints, stop};
+
+/// Unused buffer memory that all shards together keep for re-use.
+const BUFFER_BYTES_CACHED_MAX: usize = 64 << 20;
+/// What the shards together may hold of requests and what they wait for, unless
+/// `queued.max.request.bytes` says otherwise.
+const BUFFER_BYTES_MAX: usize = 1 << 30;
+
+/// Why the node does not start, or ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// io_uring is not to be had.
+    #[error(transparent)]
+    Ring(#[from] ring::SetupError),
+    /// An address is not to be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A log directory cannot be used.
+    #[error(transparent)]
+    Directories(#[from] DirectoriesError),
+    /// The metadata log cannot be opened.
+    #[error("the metadata log cannot be opened: {0}")]
+    MetadataLog(#[from] OpenError),
+    /// The metadata log cannot be understood.
+    #[error("the metadata log cannot be replayed: {0}")]
+    Replay(#[from] ReplayFailure),
+    /// The node's registration was refused.
+    #[error("the node cannot be registered: {}", .0.message.as_deref().unwrap_or(.0.code.name()))]
+    Register(Refusal),
+    /// Signals or threads are not to be had.
+    #[error("{what}: {source}")]
+    System {
+        /// What failed.
+        what: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// What a shard's thread is given at its birth.
+struct ShardSeed {
+    id: ShardId,
+    node: Arc<Node>,
+    image: Arc<Image>,
+    logs: Vec<(PartitionKey, Log)>,
+    senders: Vec<ring::mailbox::Sender<Letter>>,
+    mailbox: Receiver<Letter>,
+    metadata: Option<(Log, Loader)>,
+}
+
+/// Runs a node until SIGTERM or SIGINT ends it.
+pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
+    let began = Instant::now();
+    let system = |what| move |source| ServeError::System { what, source };
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    ring::signal::block().map_err(system("SIGTERM cannot be handled"))?;
+    abort_on_panic();
+    let listeners = listen::bind(&config)?;
+    let directories = Arc::new(Directories::open(&config)?);
+    let metadata_partition = TopicPartition::new(topic_name::CLUSTER_METADATA, PartitionIndex(0));
+    let metadata_log =
+        directories.open_metadata_log(&metadata_partition, Arc::new(metadata_log_config()))?;
+    let loader = replay(directories.cluster_id(), &metadata_log)?;
+    let image = Arc::new(loader.image().clone());
+    let cores = thread::available_parallelism().map_or(1, |n| n.get());
+    let shards = config.num_shards.unwrap_or(cores);
+    let logs = load_logs(&config, &directories, &image)?;
+    let config = Arc::new(config);
+    let node = Arc::new(Node {
+        shards,
+        broker_id: config.node_id,
+        directories,
+        connection_limits: ConnectionLimits::new(
+            config.max_connections,
+            config.max_connections_per_ip,
+            config.max_connections_per_ip_overrides.clone(),
+        ),
+        config,
+    });
+    let logs = deal_out(&node, &image, logs);
+    let (senders, mailboxes): (Vec<_>, Vec<_>) = (0..shards)
+        .map(|_| ring::mailbox::channel(MAILBOX_LETTERS_MAX))
+        .unzip();
+    let mut metadata = Some((metadata_log, loader));
+    let seeds = mailboxes
+        .into_iter()
+        .zip(logs)
+        .enumerate()
+        .map(|(n, (mailbox, logs))| ShardSeed {
+            id: ShardId(n),
+            node: node.clone(),
+            image: image.clone(),
+            logs,
+            senders: senders.clone(),
+            mailbox,
+            metadata: metadata.take_if(|_| ShardId(n) == METADATA_SHARD),
+        });
+    let listeners = Arc::new(Mutex::new(Some(listeners)));
+    let (ended, ends) = mpsc::channel();
+    let mut threads = Vec::new();
+    for seed in seeds {
+        let (ended, listeners) = (ended.clone(), listeners.clone());
+        let thread = thread::Builder::new()
+            .name(format!("shard-{}", seed.id.0))
+            .spawn(move || {
+                let result = run_shard(seed, &listeners, began);
+                let _ = ended.send(result); // The main thread may have left with an error.
+            })
+            .map_err(system("a shard's thread cannot be started"))?;
+        threads.push(thread);
+    }
+    drop(ended);
+    ends.into_iter().collect::<Result<(), ServeError>>()?;
+    for thread in threads {
+        thread.join().expect("a panic ends the process");
+    }
+    Ok(())
+}
+
+/// The metadata log is never cleaned by age here, and its batches are our own.
+fn metadata_log_config() -> LogConfig {
+    LogConfig {
+        cleanup: Cleanup {
+            delete: false,
+            compact: false,
+        },
+        validation: Validation::Relaxed,
+        batch_bytes_max: 8 << 20,
+        ..LogConfig::default()
+    }
+}
+
+/// A broken invariant must not leave half a node behind.
+fn abort_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        std::process::abort();
+    }));
+}
+
+fn load_logs(
+    config: &ServerConfig,
+    directories: &Directories,
+    image: &Image,
+) -> Result<HashMap<TopicPartition, Log>, DirectoriesError> {
+    if !directories.were_clean() {
+        tracing::info!("the last stop was not clean: recovering the logs");
+    }
+    let broker = BrokerConfig::new(config, image);
+    let log_config = |topic: &str| {
+        let overrides = image.topic_overrides(topic);
+        Arc::new(topic_settings(config, &broker.sources(), &overrides).log)
+    };
+    directories.load(config.num_recovery_threads_per_data_dir.max(1), &log_config)
+}
+
+/// Gives each shard the logs of its partitions; creates those that are missing.
+fn deal_out(
+    node: &Node,
+    image: &Image,
+    mut logs: HashMap<TopicPartition, Log>,
+) -> Vec<Vec<(PartitionKey, Log)>> {
+    let mut dealt: Vec<Vec<(PartitionKey, Log)>> = Vec::new();
+    dealt.resize_with(node.shards, Vec::new);
+    for topic in image.topics() {
+        for (index, state) in &topic.partitions {
+            if !state.replicas.contains(&node.broker_id) {
+                continue;
+            }
+            let key = PartitionKey {
+                topic_id: topic.id,
+                partition: *index,
+            };
+            let partition = TopicPartition::new(&topic.name, *index);
+            let found = logs.remove(&partition).filter(|log| is_of_topic(log, key));
+            let log = found.map_or_else(
+                || {
+                    let settings = node.topic_settings(image, &topic.name);
+                    let config = Arc::new(settings.log);
+                    node.directories.create_log(&partition, topic.id, config)
+                },
+                Ok,
+            );
+            match log {
+                Ok(log) => dealt[owner(&key, node.shards).0].push((key, log)),
+                Err(error) => tracing::error!("{partition} stays offline: {error}"),
+            }
+        }
+    }
+    for partition in logs.keys() {
+        tracing::warn!("{partition} is in a log directory but in no topic; it is left alone");
+    }
+    dealt
+}
+
+/// A log of an earlier topic of the same name is not this topic's.
+fn is_of_topic(log: &Log, key: PartitionKey) -> bool {
+    match log.topic_id() {
+        None => true,
+        Some(id) if id == key.topic_id => true,
+        Some(id) => {
+            tracing::error!(
+                "{} holds topic id {id}, the topic's id is {}; its directory is left alone",
+                log.directory().display(),
+                key.topic_id
+            );
+            false
+        }
+    }
+}
+
+fn run_shard(
+    seed: ShardSeed,
+    listeners: &Mutex<Option<Vec<ring::net::Listener>>>,
+    began: Instant,
+) -> Result<(), ServeError> {
+    let budget = seed
+        .node
+        .config
+        .queued_max_request_bytes
+        .unwrap_or(BUFFER_BYTES_MAX);
+    let mut runtime = ring::Runtime::new(ring::Options {
+        buffer_bytes_max: budget / seed.node.shards,
+        buffer_bytes_cached_max: BUFFER_BYTES_CACHED_MAX / seed.node.shards,
+        ..ring::Options::default()
+    })?;
+    runtime.block_on(async move {
+        let ended = Rc::new(Event::new());
+        let (shard, mailbox) = build(seed, &ended);
+        ring::spawn(drain(shard.clone(), mailbox));
+        ring::spawn(shard.clone().expire_forever());
+        if shard.id == METADATA_SHARD {
+            let listeners = listeners
+                .lock()
+                .expect("taken once")
+                .take()
+                .expect("taken once");
+            run_node(&shard, listeners, began).await?;
+            end_all(&shard);
+        }
+        ended.wait().await;
+        Ok(())
+    })
+}
+
+fn build(seed: ShardSeed, ended: &Rc<Event>) -> (Rc<Shard>, Receiver<Letter>) {
+    let office = PostOffice::new(seed.id, seed.senders);
+    let metadata = seed
+        .metadata
+        .map(|(log, loader)| MetadataLog::new(log, loader));
+    let image = seed.image.clone();
+    let shard = Shard::new(
+        seed.id,
+        seed.node,
+        office,
+        seed.image,
+        metadata,
+        ended.clone(),
+    );
+    for (key, mut log) in seed.logs {
+        let topic = image
+            .topic_by_id(key.topic_id)
+            .expect("logs are of the image's topics");
+        let state = topic
+            .partition(key.partition)
+            .expect("logs are of the image's partitions");
+        let settings = shard.node.topic_settings(&image, &topic.name);
+        let leader = install::leader(shard.node.broker_id, state, &mut log);
+        shard.add_partition(Partition::new(
+            topic.name.clone(),
+            key,
+            log,
+            leader,
+            &settings,
+        ));
+    }
+    (shard, seed.mailbox)
+}
+
+async fn drain(shard: Rc<Shard>, mut mailbox: Receiver<Letter>) {
+    let mut letters = Vec::new();
+    loop {
+        mailbox.recv_batch(&mut letters).await;
+        for letter in letters.drain(..) {
+            letter(&shard);
+        }
+    }
+}
+
+/// The metadata shard registers the node, serves until a signal comes, and ends the node.
+async fn run_node(
+    shard: &Rc<Shard>,
+    listeners: Vec<ring::net::Listener>,
+    began: Instant,
+) -> Result<(), ServeError> {
+    register(shard).await.map_err(ServeError::Register)?;
+    ring::spawn(checkpoints::write_forever(shard.clone()));
+    for (n, listener) in listeners.into_iter().enumerate() {
+        let name = &shard.config.listeners[n].name;
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!("listening on {name}://{address}");
+        }
+        ring::spawn(listen::accept(shard.clone(), n, listener));
+    }
+    tracing::info!(
+        "[KafkaServer id={}] started ({} shards, {} topics, {:.0} ms)",
+        shard.node.broker_id.0,
+        shard.count(),
+        shard.image().topics().len(),
+        began.elapsed().as_secs_f64() * 1000.0
+    );
+    let signal = ring::signal::terminated().await;
+    tracing::info!("shutting down: {signal:?}");
+    stop::stop_node(shard).await;
+    tracing::info!(
+        "[KafkaServer id={}] shut down completed",
+        shard.node.broker_id.0
+    );
+    Ok(())
+}
+
+async fn register(shard: &Rc<Shard>) -> Result<(), Refusal> {
+    let metadata = shard
+        .metadata
+        .as_ref()
+        .expect("the metadata shard registers the node");
+    let node = shard.node.clone();
+    let endpoints = node
+        .config
+        .advertised_listeners
+        .iter()
+        .map(|listener| Endpoint {
+            name: listener.name.clone(),
+            host: listener.host.clone(),
+            port: listener.port,
+            security_protocol: listener.protocol.wire_id(),
+        });
+    let endpoints = endpoints.collect();
+    let change = metadata.commit_at_start(move |image, log_end| {
+        let mut records = bootstrap::first_records(image);
+        let epoch = BrokerEpoch(log_end.0 + records.len() as i64);
+        records.push(bootstrap::register(&Registration {
+            id: node.broker_id,
+            epoch,
+            incarnation: random_uuid(),
+            endpoints,
+            rack: node.config.rack.clone(),
+            log_dirs: node.directories.ids(),
+        }));
+        records.push(bootstrap::advance(node.broker_id, epoch, Stage::Ready));
+        records
+    });
+    let image = change.await?;
+    for to in 0..shard.count() {
+        let image = image.clone();
+        shard.post_to(ShardId(to), move |there| there.set_image(image));
+    }
+    Ok(())
+}
+
+fn end_all(shard: &Rc<Shard>) {
+    for to in 0..shard.count() {
+        shard.post_to(ShardId(to), |there| there.ended.notify());
+    }
+}

@@ -1,0 +1,110 @@
+//! The orderly end: no new connections, requests under way are answered, every log is flushed and
+//! closed, checkpoints and the clean-shutdown mark are written.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::checkpoints;
+use crate::directories::LogCheckpoint;
+use crate::mail::{Done, Question};
+use crate::shard::{Shard, ShardId};
+
+/// How long requests under way may take to be answered.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How often the connections are counted meanwhile.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Asks a shard to end: answered with the checkpoints of the logs it closed, or how many it could
+/// not close.
+struct StopQuestion;
+
+/// What a shard leaves behind.
+struct Left {
+    closed: Vec<LogCheckpoint>,
+    failed: usize,
+}
+
+impl Question for StopQuestion {
+    type Answer = Left;
+
+    fn serve(self, shard: &Rc<Shard>, done: Done<Left>) {
+        let shard = shard.clone();
+        ring::spawn(async move { done.put(stop_shard(&shard).await) });
+    }
+}
+
+async fn stop_shard(shard: &Rc<Shard>) -> Left {
+    shard.stop_serving();
+    let deadline = ring::timer::now() + ANSWER_WITHIN;
+    while !shard.has_no_connections() && ring::timer::now() < deadline {
+        ring::timer::sleep(LOOK_INTERVAL).await;
+    }
+    shard.close_connections();
+    let mut left = Left {
+        closed: Vec::new(),
+        failed: 0,
+    };
+    for partition in shard.partitions() {
+        let high_watermark = partition.leader().high_watermark();
+        let Some(log) = partition.retire().await else {
+            continue;
+        };
+        let mut checkpoint = checkpoints::of_log(&shard.node.directories, &log, high_watermark);
+        match ring::offload(move || log.close()).await {
+            Ok(closed) => {
+                checkpoint.recovery_point = closed.recovery_point;
+                left.closed.push(checkpoint);
+            }
+            Err(error) => {
+                tracing::error!("closing {} failed: {error}", checkpoint.partition);
+                left.failed += 1;
+            }
+        }
+    }
+    left
+}
+
+/// Ends the node; runs on the metadata shard. Afterwards every shard's thread may end.
+pub async fn stop_node(shard: &Rc<Shard>) {
+    let asked: Vec<_> = (0..shard.count())
+        .map(|to| shard.ask(ShardId(to), StopQuestion))
+        .collect();
+    let mut checkpoints = Vec::new();
+    let mut failed = 0;
+    for answer in asked {
+        let left = answer.await;
+        checkpoints.extend(left.closed);
+        failed += left.failed;
+    }
+    let metadata = shard
+        .metadata
+        .as_ref()
+        .expect("the metadata shard ends the node");
+    let epoch = shard.node.broker_epoch(&shard.image());
+    if let Some(log) = metadata.take_log().await {
+        let mut checkpoint =
+            checkpoints::of_log(&shard.node.directories, &log, log.log_end_offset());
+        match ring::offload(move || log.close()).await {
+            Ok(closed) => {
+                checkpoint.recovery_point = closed.recovery_point;
+                checkpoints.push(checkpoint);
+            }
+            Err(error) => {
+                tracing::error!("closing the metadata log failed: {error}");
+                failed += 1;
+            }
+        }
+    }
+    let directories = shard.node.directories.clone();
+    let marked = ring::offload(move || {
+        directories.write_checkpoints(&checkpoints)?;
+        if failed == 0 {
+            directories.mark_clean(epoch)
+        } else {
+            Ok(())
+        }
+    });
+    if let Err(error) = marked.await {
+        tracing::error!("the stop is not clean, the next start recovers the logs: {error}");
+    }
+}
