@@ -61,11 +61,6 @@ impl Driver {
         })
     }
 
-    /// Whether a receive may ask to wait for readiness before it tries (5.19 and newer).
-    pub(crate) fn may_poll_first(&self) -> bool {
-        self.task_work != TaskWork::Interrupting
-    }
-
     fn push(&mut self, entry: squeue::Entry) {
         if self.backlog.is_empty() {
             if self.try_push(&entry) {
@@ -170,11 +165,9 @@ fn reap(driver: &RefCell<Driver>) {
                     driver.doorbell_armed = false;
                     Answered::Nothing
                 }
-                key => driver.in_flight.complete(
-                    Key::from_user_data(key),
-                    entry.result(),
-                    entry.flags(),
-                ),
+                key => driver
+                    .in_flight
+                    .complete(Key::from_user_data(key), entry.result()),
             }
         };
         // Wakers and drops are others' code: nothing is borrowed here.

@@ -37,13 +37,18 @@ impl Event {
 
     /// It happened.
     pub fn notify(&self) {
-        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
+        let mut waiting = std::mem::take(&mut *self.waiting.borrow_mut());
         if waiting.is_empty() {
             self.remembered.set(true);
             return;
         }
         self.count.set(self.count.get() + 1);
-        waiting.into_iter().for_each(|waiting| waiting.waker.wake());
+        waiting.drain(..).for_each(|waiting| waiting.waker.wake());
+        // Keep the memory, unless a waker has waited again at once.
+        let mut now_waiting = self.waiting.borrow_mut();
+        if now_waiting.is_empty() {
+            *now_waiting = waiting;
+        }
     }
 
     /// Waits until it happens.

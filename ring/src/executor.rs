@@ -197,9 +197,11 @@ impl Core {
     }
 
     fn wake_end_of_turn(&self) -> bool {
-        let waiting = std::mem::take(&mut *self.end_of_turn.borrow_mut());
-        waiting.iter().for_each(Waker::wake_by_ref);
-        !waiting.is_empty()
+        let mut waiting = std::mem::take(&mut *self.end_of_turn.borrow_mut());
+        let any = !waiting.is_empty();
+        waiting.drain(..).for_each(Waker::wake);
+        *self.end_of_turn.borrow_mut() = waiting;
+        any
     }
 
     /// Submits, sleeps if there is nothing else to do, and makes ready whom the kernel, a timer or

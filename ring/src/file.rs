@@ -24,6 +24,9 @@ pub use crate::file_system::WritePath;
 /// Bytes that [`File::bring_in`] asks for in one operation.
 const BRING_IN_BYTES: u64 = 256 << 10;
 
+/// Linux writes at most this much in one call.
+const WRITE_BYTES_MAX: usize = 0x7fff_f000;
+
 /// An open file.
 #[derive(Clone, Debug)]
 pub struct File {
@@ -154,7 +157,7 @@ impl File {
             let written = match self.write_path {
                 WritePath::Inline => self.write_inline(&mut gather, position)?,
                 WritePath::Ring => {
-                    let (vectors, count) = gather.aim();
+                    let (vectors, count) = gather.aim(WRITE_BYTES_MAX);
                     let write = opcode::Writev::new(self.descriptor.in_ring(), vectors, count)
                         .offset(position);
                     let held = Held::Gather(self.descriptor.clone(), gather);
@@ -179,7 +182,7 @@ impl File {
     }
 
     fn write_inline(&self, gather: &mut Gather, position: u64) -> io::Result<usize> {
-        let (vectors, count) = gather.aim();
+        let (vectors, count) = gather.aim(WRITE_BYTES_MAX);
         let position = position_for_call(position)?;
         loop {
             // SAFETY: vectors and pieces are behind `gather`, which is borrowed through the call.

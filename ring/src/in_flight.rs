@@ -21,11 +21,6 @@ pub(crate) enum Held {
         #[allow(dead_code, reason = "held, not read")] Descriptor,
         Buffer,
     ),
-    /// Send.
-    Bytes(
-        #[allow(dead_code, reason = "held, not read")] Descriptor,
-        Bytes,
-    ),
     /// Vectored send and write.
     Gather(
         #[allow(dead_code, reason = "held, not read")] Descriptor,
@@ -76,15 +71,22 @@ impl Gather {
         })
     }
 
-    /// Points the vectors and the header at what is not out yet, and returns the vectors. Both
-    /// stay valid until `self` is changed or dropped.
-    pub(crate) fn aim(&mut self) -> (*const libc::iovec, u32) {
-        let left = self.pieces[self.next..].iter().take(VECTORS_MAX);
+    /// Points the vectors and the header at what is not out yet, as much as one call takes but at
+    /// most `bytes_max`, and returns the vectors. Both stay valid until `self` is changed or dropped.
+    pub(crate) fn aim(&mut self, bytes_max: usize) -> (*const libc::iovec, u32) {
+        let mut room = bytes_max;
         self.vectors.clear();
-        self.vectors.extend(left.map(|piece| libc::iovec {
-            iov_base: piece.as_ptr().cast_mut().cast(),
-            iov_len: piece.len(),
-        }));
+        for piece in self.pieces[self.next..].iter().take(VECTORS_MAX) {
+            let iov_len = piece.len().min(room);
+            self.vectors.push(libc::iovec {
+                iov_base: piece.as_ptr().cast_mut().cast(),
+                iov_len,
+            });
+            room -= iov_len;
+            if room == 0 {
+                break;
+            }
+        }
         self.header.msg_iov = self.vectors.as_mut_ptr();
         self.header.msg_iovlen = self.vectors.len();
         (self.vectors.as_ptr(), self.vectors.len() as u32)
@@ -135,8 +137,7 @@ impl Key {
 /// The kernel's answer, with what it was lent.
 pub(crate) struct Completion {
     /// As of the system call, but errors are negative errno.
-    pub(crate) result: i32,
-    pub(crate) flags: u32,
+    result: i32,
     pub(crate) held: Held,
 }
 
@@ -146,18 +147,26 @@ impl Completion {
     }
 }
 
-enum State {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
     Free,
-    /// The kernel has it; the waker is that of the task which waits, if one has polled.
-    Waiting(Option<Waker>, Held),
-    Done(Completion),
+    /// The kernel has it, and a future waits for it.
+    Waiting,
+    /// The kernel has answered; the future has not taken it yet.
+    Done,
     /// The kernel has it and nobody waits.
-    Abandoned(Held),
+    Abandoned,
 }
 
 struct Slot {
     generation: u32,
-    state: State,
+    phase: Phase,
+    /// Once done.
+    result: i32,
+    /// Of the task that waits, once it has polled.
+    waker: Option<Waker>,
+    /// Unless free.
+    held: Option<Held>,
 }
 
 /// The slab.
@@ -184,18 +193,22 @@ impl InFlight {
 
     pub(crate) fn insert(&mut self, held: Held) -> Key {
         self.at_kernel += 1;
-        let state = State::Waiting(None, held);
         if let Some(slot) = self.free.pop() {
             let place = &mut self.slots[slot as usize];
-            place.state = state;
+            place.phase = Phase::Waiting;
+            place.held = Some(held);
             return Key {
                 slot,
                 generation: place.generation,
             };
         }
+        let (phase, held) = (Phase::Waiting, Some(held));
         self.slots.push(Slot {
             generation: 0,
-            state,
+            phase,
+            result: 0,
+            waker: None,
+            held,
         });
         Key {
             slot: (self.slots.len() - 1) as u32,
@@ -204,83 +217,61 @@ impl InFlight {
     }
 
     /// The kernel has answered `key`.
-    pub(crate) fn complete(&mut self, key: Key, result: i32, flags: u32) -> Answered {
-        let place = &mut self.slots[key.slot as usize];
-        assert_eq!(
-            place.generation, key.generation,
-            "two completions of one operation"
-        );
-        self.at_kernel -= 1;
-        match std::mem::replace(&mut place.state, State::Free) {
-            State::Waiting(waker, held) => {
-                place.state = State::Done(Completion {
-                    result,
-                    flags,
-                    held,
-                });
+    pub(crate) fn complete(&mut self, key: Key, result: i32) -> Answered {
+        let place = self.place(key);
+        match place.phase {
+            Phase::Waiting => {
+                place.phase = Phase::Done;
+                place.result = result;
+                let waker = place.waker.take();
+                self.at_kernel -= 1;
                 waker.map_or(Answered::Nothing, Answered::Wake)
             }
-            State::Abandoned(held) => {
-                self.release(key);
-                Answered::Release(Completion {
-                    result,
-                    flags,
-                    held,
-                })
+            Phase::Abandoned => {
+                place.result = result;
+                self.at_kernel -= 1;
+                Answered::Release(self.release(key))
             }
-            State::Free | State::Done(_) => panic!("completion of {key:?}, which is not waiting"),
+            phase @ (Phase::Free | Phase::Done) => panic!("completion of {key:?}, {phase:?}"),
         }
     }
 
     /// Takes the completion if it has come; else `waker` will be woken.
     pub(crate) fn take(&mut self, key: Key, waker: &Waker) -> Option<Completion> {
-        let place = &mut self.slots[key.slot as usize];
-        match &mut place.state {
-            State::Waiting(stored, _) => {
-                match stored {
+        let place = self.place(key);
+        match place.phase {
+            Phase::Waiting => {
+                match &mut place.waker {
                     Some(stored) => stored.clone_from(waker),
-                    None => *stored = Some(waker.clone()),
+                    None => place.waker = Some(waker.clone()),
                 }
                 None
             }
-            State::Done(_) => {
-                let State::Done(done) = std::mem::replace(&mut place.state, State::Free) else {
-                    unreachable!("matched above")
-                };
-                self.release(key);
-                Some(done)
-            }
-            State::Free | State::Abandoned(_) => panic!("{key:?} polled after it was given up"),
+            Phase::Done => Some(self.release(key)),
+            phase @ (Phase::Free | Phase::Abandoned) => panic!("poll of {key:?}, {phase:?}"),
         }
     }
 
     /// The future is gone. Returns the completion if it had come; `None` means that the kernel
     /// still has the operation, and should be asked to cancel it.
     pub(crate) fn abandon(&mut self, key: Key) -> Option<Completion> {
-        let place = &mut self.slots[key.slot as usize];
-        match std::mem::replace(&mut place.state, State::Free) {
-            State::Waiting(_, held) => {
-                place.state = State::Abandoned(held);
+        let place = self.place(key);
+        match place.phase {
+            Phase::Waiting => {
+                place.phase = Phase::Abandoned;
+                place.waker = None;
                 None
             }
-            State::Done(done) => {
-                self.release(key);
-                Some(done)
-            }
-            State::Free | State::Abandoned(_) => panic!("{key:?} given up twice"),
+            Phase::Done => Some(self.release(key)),
+            phase @ (Phase::Free | Phase::Abandoned) => panic!("drop of {key:?}, {phase:?}"),
         }
     }
 
     /// The keys of all operations that the kernel has.
     pub(crate) fn keys_at_kernel(&self) -> Vec<Key> {
-        let at_kernel =
-            |slot: &Slot| matches!(slot.state, State::Waiting(..) | State::Abandoned(_));
-        let slots = self
-            .slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| at_kernel(slot));
+        let slots = self.slots.iter().enumerate();
         slots
+            .filter(|(_, slot)| matches!(slot.phase, Phase::Waiting | Phase::Abandoned))
             .map(|(i, slot)| Key {
                 slot: i as u32,
                 generation: slot.generation,
@@ -288,10 +279,20 @@ impl InFlight {
             .collect()
     }
 
-    fn release(&mut self, key: Key) {
+    fn place(&mut self, key: Key) -> &mut Slot {
         let place = &mut self.slots[key.slot as usize];
+        assert_eq!(place.generation, key.generation, "{key:?} was used up");
+        place
+    }
+
+    fn release(&mut self, key: Key) -> Completion {
+        let place = &mut self.slots[key.slot as usize];
+        place.phase = Phase::Free;
         place.generation = place.generation.wrapping_add(1);
+        let held = place.held.take().expect("a slot in use holds something");
+        let result = place.result;
         self.free.push(key.slot);
+        Completion { result, held }
     }
 }
 

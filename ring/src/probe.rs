@@ -103,7 +103,7 @@ pub(crate) struct Set {
 }
 
 /// The operations that `ring` uses; each has been in every kernel since 5.6.
-const OPERATIONS: [(u8, &str); 13] = [
+const OPERATIONS: [(u8, &str); 11] = [
     (opcode::Accept::CODE, "IORING_OP_ACCEPT"),
     (opcode::AsyncCancel::CODE, "IORING_OP_ASYNC_CANCEL"),
     (opcode::Connect::CODE, "IORING_OP_CONNECT"),
@@ -113,8 +113,6 @@ const OPERATIONS: [(u8, &str); 13] = [
     (opcode::PollAdd::CODE, "IORING_OP_POLL_ADD"),
     (opcode::Read::CODE, "IORING_OP_READ"),
     (opcode::Recv::CODE, "IORING_OP_RECV"),
-    (opcode::Send::CODE, "IORING_OP_SEND"),
-    (opcode::SendMsg::CODE, "IORING_OP_SENDMSG"),
     (opcode::SyncFileRange::CODE, "IORING_OP_SYNC_FILE_RANGE"),
     (opcode::Writev::CODE, "IORING_OP_WRITEV"),
 ];

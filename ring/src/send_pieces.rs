@@ -1,24 +1,27 @@
 //! Sends a list of bytes and file slices over a stream, in order.
 //!
-//! Bytes go out as operations of the ring, several in one. A slice goes out by non-blocking
-//! `sendfile(2)`, which copies nothing; bytes right before a slice are sent by system call with
-//! MSG_MORE, so that they share a segment with it. A slice that is not in the page cache is brought
-//! in through the ring first, so that `sendfile` does not stop the thread.
+//! Bytes go out by non-blocking `sendmsg(2)`, slices by non-blocking `sendfile(2)`, which copies
+//! nothing; bytes right before a slice are marked MSG_MORE, so that they share a segment with it. If
+//! the socket is full, the ring says when it has room. A slice that is not in the page cache is
+//! brought in through the ring first, so that `sendfile` does not stop the thread.
 //!
-//! Invariants: one slice sends at most [`BYTES_PER_POLL`] before other tasks run. A stream on which
+//! Small answers go out by system call too, not as operations of the ring: measured, that is
+//! cheaper (`docs/runtime.md`). The kernel's work is the same, the entry costs less than an
+//! operation's completion and the second poll of its task, and the peer's next request comes sooner,
+//! so that the receive behind it often finds it there.
+//!
+//! Invariants: one stream sends at most [`BYTES_PER_POLL`] before other tasks run. A stream on which
 //! this failed has sent an unknown part and must be closed.
 
-use crate::driver::Operation;
 use crate::executor::yield_now;
 use crate::file::File;
-use crate::in_flight::{Gather, Held};
+use crate::in_flight::Gather;
 use crate::net::Stream;
 use bytes::{Buf, Bytes};
-use io_uring::opcode;
 use std::io;
 
-/// What one stream may send from files before the others have their turn.
-const BYTES_PER_POLL: u64 = 1 << 20;
+/// What one stream may send before the others have their turn.
+const BYTES_PER_POLL: usize = 1 << 20;
 
 /// A part of what is to be sent.
 #[derive(Clone, Debug)]
@@ -36,6 +39,13 @@ pub enum Piece {
     },
 }
 
+/// What follows some bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    Nothing,
+    Slice,
+}
+
 impl Stream {
     /// Sends all `pieces`, one behind the other. One caller at a time.
     pub async fn send_pieces(&self, pieces: Vec<Piece>) -> io::Result<()> {
@@ -48,7 +58,8 @@ impl Stream {
                     position,
                     len,
                 } => {
-                    self.send_before_slice(std::mem::take(&mut run)).await?;
+                    self.send_gathered(std::mem::take(&mut run), Behind::Slice)
+                        .await?;
                     self.send_slice(&file, position, u64::from(len)).await?;
                 }
             }
@@ -56,61 +67,43 @@ impl Stream {
         match run.len() {
             0 => Ok(()),
             1 => self.send(run.swap_remove(0)).await,
-            _ => self.send_gathered(run).await,
+            _ => self.send_gathered(run, Behind::Nothing).await,
         }
     }
 
     /// Sends all of `bytes`.
     pub async fn send(&self, mut bytes: Bytes) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            let send = opcode::Send::new(self.descriptor().in_ring(), bytes.as_ptr(), len)
-                .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
-            let held = Held::Bytes(self.descriptor().clone(), bytes);
-            // SAFETY: the contents of a Bytes do not move with it, and it is held.
-            let done = unsafe { Operation::start(send.build(), held) }.await;
-            let sent = done.result();
-            let Held::Bytes(_, returned) = done.held else {
-                unreachable!("a send")
-            };
-            bytes = returned;
-            bytes.advance(self.sent_or_wait(sent.map(|bytes| bytes as usize)).await?);
+        loop {
+            let len = bytes.len().min(BYTES_PER_POLL);
+            let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+            // SAFETY: the bytes are borrowed through the call.
+            let sent =
+                unsafe { libc::send(self.descriptor().raw(), bytes.as_ptr().cast(), len, flags) };
+            bytes.advance(self.sent_or_wait(bytes_or_errno(sent)).await?);
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            yield_now().await;
         }
-        Ok(())
     }
 
-    async fn send_gathered(&self, pieces: Vec<Bytes>) -> io::Result<()> {
+    /// Sends all of `pieces`, in few system calls.
+    async fn send_gathered(&self, pieces: Vec<Bytes>, behind: Behind) -> io::Result<()> {
         let mut gather = Gather::new(pieces);
+        let more = if behind == Behind::Slice {
+            libc::MSG_MORE
+        } else {
+            0
+        };
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | more;
         while !gather.is_done() {
-            gather.aim();
-            let send = opcode::SendMsg::new(self.descriptor().in_ring(), &raw const gather.header)
-                .flags((libc::MSG_NOSIGNAL | libc::MSG_WAITALL) as u32);
-            let held = Held::Gather(self.descriptor().clone(), gather);
-            // SAFETY: header, vectors and pieces are on the heap behind the gather that is held.
-            let done = unsafe { Operation::start(send.build(), held) }.await;
-            let sent = done.result();
-            let Held::Gather(_, returned) = done.held else {
-                unreachable!("a gathered send")
-            };
-            gather = returned;
-            gather.advance(self.sent_or_wait(sent.map(|bytes| bytes as usize)).await?);
-        }
-        Ok(())
-    }
-
-    /// Sends by system call, without blocking, and leaves the last segment open for the slice that
-    /// follows.
-    async fn send_before_slice(&self, pieces: Vec<Bytes>) -> io::Result<()> {
-        if pieces.is_empty() {
-            return Ok(());
-        }
-        let mut gather = Gather::new(pieces);
-        while !gather.is_done() {
-            gather.aim();
-            let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_MORE;
+            gather.aim(BYTES_PER_POLL);
             // SAFETY: header, vectors and pieces are behind the gather, which lives through it.
             let sent = unsafe { libc::sendmsg(self.descriptor().raw(), &gather.header, flags) };
             gather.advance(self.sent_or_wait(bytes_or_errno(sent)).await?);
+            if !gather.is_done() {
+                yield_now().await;
+            }
         }
         Ok(())
     }
@@ -118,7 +111,7 @@ impl Stream {
     async fn send_slice(&self, file: &File, mut position: u64, len: u64) -> io::Result<()> {
         let end = position + len;
         while position < end {
-            let bytes = BYTES_PER_POLL.min(end - position);
+            let bytes = (BYTES_PER_POLL as u64).min(end - position);
             if !file.is_cached(position, bytes) {
                 file.bring_in(position, bytes).await?;
             }

@@ -8,7 +8,9 @@ pub const ANSWER_BYTES: usize = 4;
 
 /// One frame with `bytes` behind the length.
 pub fn build(bytes: usize) -> Vec<u8> {
-    let body: Vec<u8> = (0..bytes - 4).map(|i| (i as u8).wrapping_mul(167) ^ (i >> 8) as u8).collect();
+    let body: Vec<u8> = (0..bytes - 4)
+        .map(|i| (i as u8).wrapping_mul(167) ^ (i >> 8) as u8)
+        .collect();
     let mut frame = (bytes as u32).to_be_bytes().to_vec();
     frame.extend_from_slice(&body);
     frame.extend_from_slice(&crc32c::crc32c(&body).to_be_bytes());
@@ -24,9 +26,15 @@ pub fn check_complete(bytes: &[u8], answers: &mut Vec<u8>) -> usize {
     let mut done = 0;
     while let Some((length, rest)) = bytes[done..].split_first_chunk::<LENGTH_BYTES>() {
         let length = u32::from_be_bytes(*length) as usize;
-        let Some(frame) = rest.get(..length) else { break };
+        let Some(frame) = rest.get(..length) else {
+            break;
+        };
         let (body, crc) = frame.split_at(length - 4);
-        assert_eq!(crc32c::crc32c(body).to_be_bytes(), crc, "frame was damaged on its way");
+        assert_eq!(
+            crc32c::crc32c(body).to_be_bytes(),
+            crc,
+            "frame was damaged on its way"
+        );
         answers.extend_from_slice(crc);
         done += LENGTH_BYTES + length;
     }

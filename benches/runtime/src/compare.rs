@@ -69,7 +69,10 @@ const LOADS: [Load; 3] = [
 
 pub fn run(options: &CompareOptions) -> Result<(), Box<dyn Error>> {
     let mut figures: BTreeMap<(&str, String), Vec<f64>> = BTreeMap::new();
-    for load in LOADS.iter().filter(|load| options.loads.iter().any(|name| name == load.name)) {
+    for load in LOADS
+        .iter()
+        .filter(|load| options.loads.iter().any(|name| name == load.name))
+    {
         for run in 0..options.runs {
             for turn in 0..options.kinds.len() {
                 // Another order each time, so that nobody always follows the same neighbour.
@@ -77,16 +80,23 @@ pub fn run(options: &CompareOptions) -> Result<(), Box<dyn Error>> {
                 let line = run_once(options, load, kind)?;
                 println!("{} {kind:?} {line}", load.name);
                 let figure = value(&line, load.figure)?;
-                figures.entry((load.name, format!("{kind:?}"))).or_default().push(figure);
+                figures
+                    .entry((load.name, format!("{kind:?}")))
+                    .or_default()
+                    .push(figure);
             }
         }
     }
     println!("\n| load | server | median | min to max | against epoll |\n|---|---|---|---|---|");
     for load in &LOADS {
-        let control = figures.get(&(load.name, "Epoll".to_owned())).map(|all| median(all));
+        let control = figures
+            .get(&(load.name, "Epoll".to_owned()))
+            .map(|all| median(all));
         for ((_, kind), all) in figures.iter().filter(|((name, _), _)| *name == load.name) {
             let ratio = control.map_or(String::new(), |c| format!("{:.2}", c / median(all)));
-            let (min, max) = all.iter().fold((f64::MAX, 0.0), |(a, b), &x| (x.min(a), x.max(b)));
+            let (min, max) = all
+                .iter()
+                .fold((f64::MAX, 0.0), |(a, b), &x| (x.min(a), x.max(b)));
             println!(
                 "| {} ({}) | {kind} | {:.2} | {min:.2} to {max:.2} | {ratio} |",
                 load.name,
@@ -125,9 +135,18 @@ fn run_once(options: &CompareOptions, load: &Load, kind: Kind) -> Result<String,
     );
     let mut line = String::new();
     BufReader::new(server.0.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-    let address = line.trim().strip_prefix("listening ").ok_or("the server did not start")?;
+    let address = line
+        .trim()
+        .strip_prefix("listening ")
+        .ok_or("the server did not start")?;
     let mut command = Command::new(&program);
-    command.args(["load", "--to", address, "--server-pid", &server.0.id().to_string()]);
+    command.args([
+        "load",
+        "--to",
+        address,
+        "--server-pid",
+        &server.0.id().to_string(),
+    ]);
     for (name, number) in [
         ("--frame-bytes", Some(load.frame_bytes as u64)),
         ("--connections", Some(load.connections as u64)),
@@ -160,8 +179,12 @@ fn warm_up_memory(file: &Path, bytes: u64) -> std::io::Result<()> {
 }
 
 fn value(line: &str, name: &str) -> Result<f64, Box<dyn Error>> {
-    let field = line.split(' ').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
-    Ok(field.ok_or("the load generator printed no such figure")?.parse()?)
+    let field = line
+        .split(' ')
+        .find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+    Ok(field
+        .ok_or("the load generator printed no such figure")?
+        .parse()?)
 }
 
 fn median(all: &[f64]) -> f64 {

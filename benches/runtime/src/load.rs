@@ -82,15 +82,20 @@ async fn drive(options: &LoadOptions, run: Rc<Run>) -> Result<(), Box<dyn Error>
                 let first = start + every * i as u32;
                 let sent = Rc::new(RefCell::new(VecDeque::new()));
                 let every = every * options.connections as u32;
-                spawn(run.clone().send_on_schedule(stream.clone(), first, every, sent.clone()));
+                spawn(
+                    run.clone()
+                        .send_on_schedule(stream.clone(), first, every, sent.clone()),
+                );
                 spawn(run.clone().take_answers(stream, sent));
             }
             None => spawn(run.clone().keep_in_flight(stream, options.depth)),
         }
     }
     run.done.wait().await;
-    let (seconds, cpu) =
-        (start.elapsed().as_secs_f64(), cpu_time::of_process(options.server_pid)? - cpu);
+    let (seconds, cpu) = (
+        start.elapsed().as_secs_f64(),
+        cpu_time::of_process(options.server_pid)? - cpu,
+    );
     let latency = run.latency_ns.borrow();
     println!(
         "frames={} seconds={seconds:.3} server_cpu_seconds={:.3} server_us_per_frame={:.3} \
@@ -117,7 +122,10 @@ impl Run {
             while may_send > 0 && self.take_one() {
                 may_send -= 1;
                 in_flight.push_back(Instant::now());
-                stream.send(self.frame.clone()).await.expect("the server takes frames");
+                stream
+                    .send(self.frame.clone())
+                    .await
+                    .expect("the server takes frames");
             }
             if in_flight.is_empty() {
                 return;
@@ -143,7 +151,10 @@ impl Run {
         while self.take_one() {
             timer::sleep_until(due).await;
             sent.borrow_mut().push_back(due);
-            stream.send(self.frame.clone()).await.expect("the server takes frames");
+            stream
+                .send(self.frame.clone())
+                .await
+                .expect("the server takes frames");
             due += every;
         }
     }
@@ -162,7 +173,11 @@ impl Run {
 
     async fn receive_answers(&self, stream: &Stream, buffer: Buffer) -> (usize, Buffer) {
         let (received, mut buffer) = stream.recv(buffer).await;
-        assert_ne!(received.expect("the server answers"), 0, "the server has gone");
+        assert_ne!(
+            received.expect("the server answers"),
+            0,
+            "the server has gone"
+        );
         let whole = buffer.len() / ANSWER_BYTES;
         for answer in buffer[..whole * ANSWER_BYTES].chunks(ANSWER_BYTES) {
             assert_eq!(answer, self.expected_answer, "wrong checksum");
@@ -179,7 +194,10 @@ impl Run {
 
     fn answered(&self, sent: Instant) {
         let nanoseconds = sent.elapsed().as_nanos() as u64;
-        self.latency_ns.borrow_mut().record(nanoseconds).expect("it grows as needed");
+        self.latency_ns
+            .borrow_mut()
+            .record(nanoseconds)
+            .expect("it grows as needed");
         self.left_to_answer.set(self.left_to_answer.get() - 1);
         if self.left_to_answer.get() == 0 {
             self.done.notify();

@@ -69,7 +69,9 @@ pub fn serve(
                 connections.insert(key, Connection::new(stream, receive_bytes));
                 continue;
             }
-            let connection = connections.get_mut(&key).expect("watched connections are known");
+            let connection = connections
+                .get_mut(&key)
+                .expect("watched connections are known");
             match connection.read() {
                 Ok(true) => ready.push(key),
                 Ok(false) => {}
@@ -91,7 +93,10 @@ fn write_and_answer(
 ) -> io::Result<u64> {
     let written = write_frames(file, connections, ready, position)?;
     for key in ready.drain(..) {
-        connections.get_mut(&key).expect("it was just read from").answer()?;
+        connections
+            .get_mut(&key)
+            .expect("it was just read from")
+            .answer()?;
     }
     Ok(written)
 }
@@ -99,7 +104,13 @@ fn write_and_answer(
 impl Connection {
     fn new(stream: TcpStream, receive_bytes: usize) -> Self {
         let buffer = vec![0; receive_bytes];
-        Self { stream, buffer, filled: 0, complete: 0, answers: Vec::new() }
+        Self {
+            stream,
+            buffer,
+            filled: 0,
+            complete: 0,
+            answers: Vec::new(),
+        }
     }
 
     /// Reads once. Whether there are complete frames; an error if the peer is gone.
@@ -147,7 +158,12 @@ fn write_frames(
         let at = (position + written) as libc::off_t;
         // SAFETY: the vectors describe buffers that are borrowed through the call.
         let rc = unsafe {
-            libc::pwritev(file.as_raw_fd(), vectors.as_ptr(), vectors.len() as libc::c_int, at)
+            libc::pwritev(
+                file.as_raw_fd(),
+                vectors.as_ptr(),
+                vectors.len() as libc::c_int,
+                at,
+            )
         };
         if rc < 0 {
             return Err(io::Error::last_os_error());
@@ -160,12 +176,24 @@ fn write_frames(
 }
 
 fn watch(epoll: &OwnedFd, fd: &impl AsRawFd, key: u64) -> io::Result<()> {
-    let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: key };
+    let mut event = libc::epoll_event {
+        events: libc::EPOLLIN as u32,
+        u64: key,
+    };
     // SAFETY: the event is read during the call.
     let rc = unsafe {
-        libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &mut event)
+        libc::epoll_ctl(
+            epoll.as_raw_fd(),
+            libc::EPOLL_CTL_ADD,
+            fd.as_raw_fd(),
+            &mut event,
+        )
     };
-    if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if rc < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 fn wait(
@@ -174,7 +202,12 @@ fn wait(
 ) -> io::Result<impl Iterator<Item = u64>> {
     // SAFETY: the array is valid for writes of its length.
     let rc = unsafe {
-        libc::epoll_wait(epoll.as_raw_fd(), events.as_mut_ptr(), EVENTS_MAX as libc::c_int, -1)
+        libc::epoll_wait(
+            epoll.as_raw_fd(),
+            events.as_mut_ptr(),
+            EVENTS_MAX as libc::c_int,
+            -1,
+        )
     };
     if rc < 0 {
         return Err(io::Error::last_os_error());

@@ -91,7 +91,9 @@ async fn write(file: File, appends: Rc<Appends>) {
         let count = appends.queue.borrow().len();
         let pieces = appends.queue.replace(Vec::with_capacity(count));
         let bytes: usize = pieces.iter().map(Bytes::len).sum();
-        file.write_vectored_all_at(pieces, position).await.expect("the disk has room");
+        file.write_vectored_all_at(pieces, position)
+            .await
+            .expect("the disk has room");
         position += bytes as u64;
         appends.written.set(appends.written.get() + count as u64);
         appends.wake_writers_clients.notify();

@@ -107,11 +107,16 @@ async fn write(file: File, appends: Rc<Appends>) {
             assert_eq!(rc, all as isize, "the disk has room");
             position += all as libc::off_t;
         }
-        appends.written.set(appends.written.get() + pieces.len() as u64);
-        appends.spare.borrow_mut().extend(pieces.into_iter().map(|mut piece| {
-            piece.clear();
-            piece
-        }));
+        appends
+            .written
+            .set(appends.written.get() + pieces.len() as u64);
+        appends
+            .spare
+            .borrow_mut()
+            .extend(pieces.into_iter().map(|mut piece| {
+                piece.clear();
+                piece
+            }));
         appends.wake_clients.notify_waiters();
     }
 }
