@@ -38,6 +38,11 @@ impl Nanos {
         Nanos(self.0.saturating_add(span.0))
     }
 
+    /// Does nothing for this long: the process that measures has nothing else to do than to wait.
+    pub fn pause(self) {
+        std::thread::sleep(std::time::Duration::from_nanos(self.0));
+    }
+
     /// How long after `earlier` this is; zero if it is not.
     pub fn since(self, earlier: Nanos) -> Nanos {
         Nanos(self.0.saturating_sub(earlier.0))

@@ -31,7 +31,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long a new topic may take to get its leaders.
 const LEADERS_WITHIN: Nanos = Nanos(30_000_000_000);
 /// How long to wait before asking again.
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+const ASK_AGAIN_AFTER: Nanos = Nanos(20_000_000);
 /// The version of ApiVersions that is asked for: every broker since 2.4 knows it.
 const API_VERSIONS_VERSION: i16 = 3;
 
@@ -217,7 +217,7 @@ impl Cluster {
                 Err(Error::Refused { code, .. })
                     if is_passing(code) && Nanos::now().since(begun) < LEADERS_WITHIN =>
                 {
-                    std::thread::sleep(ASK_AGAIN_AFTER);
+                    ASK_AGAIN_AFTER.pause();
                 }
                 other => return other,
             }
@@ -290,7 +290,7 @@ impl Cluster {
                     Err(Error::Refused { code, .. })
                         if is_passing(code) && Nanos::now().since(begun) < LEADERS_WITHIN =>
                     {
-                        std::thread::sleep(ASK_AGAIN_AFTER);
+                        ASK_AGAIN_AFTER.pause();
                     }
                     Err(error) => return Err(error),
                 }
@@ -360,7 +360,7 @@ impl Cluster {
             })?;
             let passing = is_passing(response.error_code);
             if passing && Nanos::now().since(begun) < LEADERS_WITHIN {
-                std::thread::sleep(ASK_AGAIN_AFTER);
+                ASK_AGAIN_AFTER.pause();
                 continue;
             }
             Error::refused(

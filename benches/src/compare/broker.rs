@@ -16,6 +16,8 @@ use crate::child::{Placement, Process};
 
 /// How long a broker may take until it answers.
 const START_WITHIN: Nanos = Nanos(120_000_000_000);
+/// How long to wait before asking again: the start-up time is known no better than this.
+const ASK_AGAIN_AFTER: Nanos = Nanos(500_000);
 /// Kafka reads its cluster id in base64url; which one does not matter.
 const CLUSTER_ID: &str = "Y2hpcGxvZy1iZW5jaGVzMQ";
 
@@ -60,7 +62,7 @@ impl Broker {
                     seconds: START_WITHIN.seconds(),
                 });
             }
-            std::thread::sleep(std::time::Duration::from_micros(500));
+            ASK_AGAIN_AFTER.pause();
         }
         let started_within = Nanos::now().since(begun);
         Ok(Broker {

@@ -5,15 +5,16 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use benches::Error;
+use benches::clock::Nanos;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// How long a process may take to end after SIGTERM.
-const END_WITHIN: Duration = Duration::from_secs(20);
+const END_WITHIN: Nanos = Nanos(20_000_000_000);
+/// How long to wait before looking again whether it has.
+const LOOK_AGAIN_AFTER: Nanos = Nanos(10_000_000);
 
 /// Where processes run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,14 +76,14 @@ impl Process {
         if let (Ok(None), Some(pid)) = (self.child.try_wait(), pid) {
             let _ = kill_process(pid, Signal::TERM);
         }
-        let deadline = Instant::now() + END_WITHIN;
+        let deadline = Nanos::now().plus(END_WITHIN);
         while let Ok(None) = self.child.try_wait() {
-            if Instant::now() > deadline {
+            if Nanos::now() > deadline {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
                 return;
             }
-            thread::sleep(Duration::from_millis(10));
+            LOOK_AGAIN_AFTER.pause();
         }
     }
 }

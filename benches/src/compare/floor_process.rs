@@ -4,14 +4,16 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
 use benches::Error;
+use benches::clock::Nanos;
 use benches::cluster::Cluster;
 
 use crate::broker::free_address;
 use crate::child::{Placement, Process};
+
+/// How long to wait before asking again whether it answers.
+const ASK_AGAIN_AFTER: Nanos = Nanos(1_000_000);
 
 /// Which bare loop.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +52,7 @@ impl FloorProcess {
         let mut process = Process::start(name, &mut command, &output, placement)?;
         while Cluster::ping(address).is_err() {
             process.require_alive()?;
-            thread::sleep(Duration::from_millis(1));
+            ASK_AGAIN_AFTER.pause();
         }
         Ok(FloorProcess {
             process,

@@ -10,6 +10,7 @@ mod child;
 mod floor_process;
 mod machine;
 mod markdown;
+mod memory;
 mod options;
 mod scenario;
 mod summary;

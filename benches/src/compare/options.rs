@@ -58,6 +58,9 @@ pub struct Options {
     /// Run servers on core 0 only and the load on core 1 only.
     #[arg(long)]
     pub pin: bool,
+    /// Do not write to all free memory first; see docs/benchmarks.md for what that does.
+    #[arg(long)]
+    pub skip_memory_touch: bool,
     /// Also write all figures to this file as JSON.
     #[arg(long)]
     pub json: Option<PathBuf>,

@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use benches::Error;
 use benches::batch_template::{BatchTemplate, Shape};
+use benches::clock::Nanos;
 use benches::cluster::Cluster;
 use benches::floor::sendfile;
 use benches::latency::Summary;
@@ -19,6 +18,7 @@ use crate::child;
 use crate::floor_process::{FloorProcess, Loop};
 use crate::machine::Machine;
 use crate::markdown;
+use crate::memory;
 use crate::options::{Options, Scenario, Side};
 use crate::summary::{Line, Samples};
 
@@ -45,6 +45,9 @@ pub fn run(options: &Options) -> Result<(), Error> {
     let dir = dir
         .canonicalize()
         .map_err(Error::io("looking for the data directory"))?;
+    if !options.skip_memory_touch {
+        memory::touch_free();
+    }
     child::place(options.load_placement())?;
     let machine = Machine::describe(&dir);
     let mut contest = Contest {
@@ -184,7 +187,7 @@ impl Contest<'_> {
                 let cost =
                     || ProcessCost::of(broker.pid()).map_err(Error::io("reading a broker's cost"));
                 let after_start = cost()?;
-                thread::sleep(Duration::from_secs_f64(IDLE_SECONDS));
+                Nanos::from_seconds(IDLE_SECONDS).pause();
                 let idle = cost()?;
                 let cpu = (idle.cpu_seconds - after_start.cpu_seconds) / IDLE_SECONDS * 100.0;
                 let figures = vec![

@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Mutex;
-use std::time::Duration;
 
 use crate::Error;
 use crate::batch_template::{BatchTemplate, Sender};
@@ -164,7 +163,7 @@ impl<'a> Load<'a> {
     /// Sends until the feeds are used up, and waits for all answers.
     pub fn run(mut self) -> Result<Tally, Error> {
         let mut ready = Vec::new();
-        std::thread::sleep(Duration::from_nanos(self.plan.begin.since(Nanos::now()).0));
+        self.plan.begin.since(Nanos::now()).pause();
         loop {
             let now = Nanos::now();
             self.plan.window.is_open(now);
