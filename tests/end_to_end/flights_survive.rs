@@ -63,15 +63,23 @@ fn flights_survive_kill_9_complete_in_order_and_without_duplicates() {
     assert_complete_and_in_order(&node, &flights);
 }
 
+/// The flights of one carrier, as far as they were read back.
+#[derive(Default)]
+struct Carrier<'a> {
+    flights: Vec<&'a [u8]>,
+    read: usize,
+    partition: Option<i32>,
+}
+
 /// Reads every partition from its beginning to its end, and compares with the data set: each key
 /// has its flights, all of them, once, in the order in which they were sent, in one partition.
 fn assert_complete_and_in_order(node: &Node, flights: &Flights) {
-    let mut wanted: HashMap<&[u8], (Vec<&[u8]>, usize, Option<i32>)> = HashMap::new();
+    let mut carriers: HashMap<&[u8], Carrier<'_>> = HashMap::new();
     for (carrier, json) in flights.iter() {
-        wanted
+        carriers
             .entry(carrier.as_bytes())
             .or_default()
-            .0
+            .flights
             .push(json.as_bytes());
     }
     read_to_ends(
@@ -81,22 +89,27 @@ fn assert_complete_and_in_order(node: &Node, flights: &Flights) {
         Offset::Beginning,
         |message| {
             let key = message.key().expect("flights have keys");
-            let (values, next, partition) = wanted.get_mut(key).expect("a carrier of the data set");
+            let carrier = carriers.get_mut(key).expect("a carrier of the data set");
             let place = (message.partition(), message.offset());
+            let wanted = carrier.flights.get(carrier.read).copied();
             assert!(
-                message.payload() == Some(values[*next]),
-                "the next flight of a key at {place:?}"
+                message.payload() == wanted,
+                "the next flight of its key at {place:?}"
             );
             assert_eq!(
-                *partition.get_or_insert(message.partition()),
+                *carrier.partition.get_or_insert(message.partition()),
                 message.partition()
             );
-            *next += 1;
+            carrier.read += 1;
         },
     );
-    for (carrier, (values, next, _)) in wanted {
-        let carrier = String::from_utf8_lossy(carrier);
-        assert_eq!(next, values.len(), "all flights of {carrier} are there");
+    for (name, carrier) in carriers {
+        let name = String::from_utf8_lossy(name);
+        assert_eq!(
+            carrier.read,
+            carrier.flights.len(),
+            "all flights of {name} are there"
+        );
     }
 }
 

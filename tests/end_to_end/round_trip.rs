@@ -159,10 +159,15 @@ fn keys_headers_timestamps_and_delete_markers_come_back() {
         .iter()
         .map(|m| (m.key(), m.payload(), m.timestamp().to_millis()))
         .collect();
-    let wanted: [(Option<&[u8]>, Option<&[u8]>, Option<i64>); 3] = [
-        (Some(b"k"), Some(b"\0\xff"), Some(1_234_567_890_123)),
-        (Some(b"k"), None, Some(1)),
-        (None, Some(b""), Some(2)),
+    let none = None::<&[u8]>;
+    let wanted = [
+        (
+            Some(b"k".as_slice()),
+            Some(b"\0\xff".as_slice()),
+            Some(1_234_567_890_123),
+        ),
+        (Some(b"k"), none, Some(1)),
+        (none, Some(b""), Some(2)),
     ];
     assert_eq!(parts, wanted);
 }
