@@ -328,6 +328,20 @@ mod tests {
     }
 
     #[test]
+    fn compressed_batches_are_valid() {
+        for compression in Compression::ALL {
+            let template = template(100, compression);
+            for records in [1, 2, template.records_max()] {
+                let bytes = whole(&template.batch(records, &mut Sender::plain(), 0));
+                let view = BatchView::first_of(&bytes).expect("a batch");
+                view.validate_relaxed().expect("valid");
+                assert_eq!(view.compression(), Ok(compression));
+                assert_eq!(view.header.records_count, records as i32);
+            }
+        }
+    }
+
+    #[test]
     fn stamps_stand_at_the_front_of_the_values() {
         let template = template(100, Compression::None);
         let stamp = |record| Nanos(1_000_000 + record);
