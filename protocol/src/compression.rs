@@ -18,6 +18,8 @@ use std::io::{Read, Write};
 const ZSTD_LEVEL: i32 = 3;
 /// How much to allow for at first, where the input does not say how large its content is.
 const FIRST_GUESS_BYTES: usize = 64 * 1024;
+/// How much is read from a stream at once.
+const STEP_BYTES: usize = 64 * 1024;
 
 /// Why something cannot be decompressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -101,17 +103,38 @@ pub fn compress(compression: Compression, input: &[u8], out: &mut Vec<u8>) {
 }
 
 fn gunzip(input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), DecompressError> {
-    // One byte more than allowed tells too much from just enough.
-    let most = limit.saturating_add(1) as u64;
-    MultiGzDecoder::new(input)
-        .take(most)
-        .read_to_end(out)
-        .map_err(|_| DecompressError::Damaged)?;
-    if out.len() > limit {
-        out.clear();
-        return Err(DecompressError::TooLarge { limit });
+    let mut decoder = MultiGzDecoder::new(input);
+    loop {
+        let len = out.len();
+        if len == limit {
+            // One byte more would be too many.
+            return match decoder.read(&mut [0]) {
+                Ok(0) => Ok(()),
+                Ok(_) => Err(DecompressError::TooLarge { limit }),
+                Err(_) => Err(DecompressError::Damaged),
+            };
+        }
+        let more = STEP_BYTES.min(limit - len);
+        make_room(out, more, limit);
+        out.resize(len + more, 0);
+        let read = decoder
+            .read(&mut out[len..])
+            .map_err(|_| DecompressError::Damaged)?;
+        out.truncate(len + read);
+        if read == 0 {
+            return Ok(());
+        }
     }
-    Ok(())
+}
+
+/// Makes room for `more` bytes: grows as a vector does, but never beyond the limit, which
+/// `out.len() + more` must not pass.
+fn make_room(out: &mut Vec<u8>, more: usize, limit: usize) {
+    let needed = out.len() + more;
+    if needed > out.capacity() {
+        let capacity = needed.max(out.capacity().saturating_mul(2).min(limit));
+        out.reserve_exact(capacity - out.len());
+    }
 }
 
 /// Decompresses in one go, with the output as the window: a streaming decoder would allocate the

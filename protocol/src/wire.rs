@@ -174,3 +174,6 @@ impl Default for Records<'_> {
         Records::EMPTY
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! LZ4 frames. Written as Kafka's clients need them: independent blocks of 64 KiB, no content
 //! checksum (its Java client reads no dependent blocks). Read in all their forms.
 
-use super::DecompressError;
+use super::{DecompressError, make_room};
 use lz4_flex::block;
 use twox_hash::XxHash32;
 
@@ -88,6 +88,7 @@ pub(super) fn decompress(
             if bytes.len() > limit - out.len() {
                 return Err(DecompressError::TooLarge { limit });
             }
+            make_room(out, bytes.len(), limit);
             out.extend_from_slice(bytes);
         }
     }
@@ -150,6 +151,7 @@ impl Frame {
             .block_bytes_max
             .min(bytes.len().saturating_mul(RATIO_MAX));
         let allowed = room.min(limit - at);
+        make_room(out, allowed, limit);
         out.resize(at + allowed, 0);
         let (before, block) = out.split_at_mut(at);
         let result = if self.has(INDEPENDENT_BLOCKS) {

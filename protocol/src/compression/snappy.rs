@@ -4,7 +4,7 @@
 //! The framing: eight bytes of magic, two int32 of version, then blocks, each an int32 length and
 //! raw Snappy.
 
-use super::DecompressError;
+use super::{DecompressError, make_room};
 use snap::raw::{Decoder, Encoder, decompress_len};
 
 const MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
@@ -46,6 +46,7 @@ fn append_block(block: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Dec
         return Err(DecompressError::Damaged);
     }
     let at = out.len();
+    make_room(out, len, limit);
     out.resize(at + len, 0);
     match Decoder::new().decompress(block, &mut out[at..]) {
         Ok(written) if written == len => Ok(()),

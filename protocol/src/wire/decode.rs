@@ -14,6 +14,8 @@ use std::borrow::Cow;
 
 /// What a frame's arrays may take in memory, for each byte of the frame.
 const BUDGET_PER_FRAME_BYTE: usize = 4;
+/// The same for a frame from a broker of our own cluster.
+const BUDGET_PER_PEER_FRAME_BYTE: usize = 16;
 /// What a frame's arrays may take in memory beyond that, so that small frames never fall short.
 const BUDGET_BASE_BYTES: usize = 64 * 1024;
 /// How many unknown tagged fields a frame may carry in all. Real clients send none, or a few for
@@ -42,16 +44,21 @@ pub struct Tags {
 }
 
 impl<'a> Decoder<'a> {
-    /// A decoder with the default budget for arrays: four times the frame and 64 KiB.
+    /// A decoder with the default budget for arrays, four times the frame and 64 KiB: for
+    /// whatever a client sends.
     #[must_use]
     pub fn new(frame: &'a [u8]) -> Self {
-        Self::with_budget(
-            frame,
-            frame
-                .len()
-                .saturating_mul(BUDGET_PER_FRAME_BYTE)
-                .saturating_add(BUDGET_BASE_BYTES),
-        )
+        let bytes = frame.len().saturating_mul(BUDGET_PER_FRAME_BYTE);
+        Self::with_budget(frame, bytes.saturating_add(BUDGET_BASE_BYTES))
+    }
+
+    /// A decoder with four times that budget: for what a broker of our own cluster sends. Some of
+    /// its messages are lists of tens of thousands of small things, such as the states of
+    /// partitions.
+    #[must_use]
+    pub fn from_peer(frame: &'a [u8]) -> Self {
+        let bytes = frame.len().saturating_mul(BUDGET_PER_PEER_FRAME_BYTE);
+        Self::with_budget(frame, bytes.saturating_add(BUDGET_BASE_BYTES))
     }
 
     /// A decoder whose arrays may take `budget_bytes` in memory.
