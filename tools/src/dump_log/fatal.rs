@@ -1,0 +1,84 @@
+//! What Kafka's tool dies of: the class and message of a Java exception. The first line that it
+//! prints is printed here as well; the stack trace is not.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// The end of the tool.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fatal {
+    class: &'static str,
+    message: Option<String>,
+}
+
+impl Fatal {
+    /// An exception of a class, with a message.
+    pub fn new(class: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: Some(message.into()),
+        }
+    }
+
+    /// An exception without a message.
+    pub fn bare(class: &'static str) -> Self {
+        Self {
+            class,
+            message: None,
+        }
+    }
+
+    /// A file that cannot be opened or read.
+    pub fn file(path: &Path, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::new(
+                "java.nio.file.NoSuchFileException",
+                path.display().to_string(),
+            ),
+            io::ErrorKind::PermissionDenied => Self::new(
+                "java.nio.file.AccessDeniedException",
+                path.display().to_string(),
+            ),
+            _ => Self::new(
+                "java.io.IOException",
+                format!("{}: {error}", path.display()),
+            ),
+        }
+    }
+
+    /// Records that contradict their batch.
+    pub fn invalid_record(message: impl Into<String>) -> Self {
+        Self::new("org.apache.kafka.common.InvalidRecordException", message)
+    }
+
+    /// A batch that cannot be.
+    pub fn corrupt_record(message: impl Into<String>) -> Self {
+        Self::new(
+            "org.apache.kafka.common.errors.CorruptRecordException",
+            message,
+        )
+    }
+
+    /// The message alone, for decoders that go on after it.
+    pub fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or("null")
+    }
+}
+
+impl fmt::Display for Fatal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Exception in thread \"main\" {}", self.class)?;
+        match &self.message {
+            Some(message) => write!(f, ": {message}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<io::Error> for Fatal {
+    /// Standard output is gone.
+    fn from(error: io::Error) -> Self {
+        Self::new("java.io.IOException", error.to_string())
+    }
+}

@@ -1,0 +1,109 @@
+//! Reads the batches of a segment one after another, of whatever format.
+//!
+//! It must not know what is in a batch beyond its size and format. Memory: one batch at a time.
+//! Invariant: a batch that is given out is whole.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::fatal::Fatal;
+
+/// Offset, length, and then up to the format byte.
+const HEAD_BYTES: u64 = 17;
+/// Offset and length, which the length does not count.
+const LENGTH_OVERHEAD: u64 = 12;
+/// The least length a message of the oldest format has.
+const LENGTH_MIN: i32 = 14;
+
+/// An open segment.
+pub struct SegmentFile {
+    path: PathBuf,
+    file: File,
+    len: u64,
+}
+
+/// A batch, or a message of the old formats with what it wraps.
+pub struct RawBatch {
+    /// Where it begins in the file.
+    pub position: u64,
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// Its format.
+    pub magic: i8,
+}
+
+impl SegmentFile {
+    /// Opens a segment.
+    pub fn open(path: &Path) -> Result<Self, Fatal> {
+        let file = File::open(path).map_err(|error| Fatal::file(path, &error))?;
+        let len = file
+            .metadata()
+            .map_err(|error| Fatal::file(path, &error))?
+            .len();
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            len,
+        })
+    }
+
+    /// Its size in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The batch at `position`, if it is whole before `end`.
+    pub fn batch_at(&self, position: u64, end: u64) -> Result<Option<RawBatch>, Fatal> {
+        let end = end.min(self.len);
+        if position + HEAD_BYTES >= end {
+            return Ok(None);
+        }
+        let mut head = [0; HEAD_BYTES as usize];
+        self.read(&mut head, position)?;
+        let length = i32::from_be_bytes([head[8], head[9], head[10], head[11]]);
+        if length < LENGTH_MIN {
+            return Err(Fatal::corrupt_record(format!(
+                "Found record size {length} smaller than minimum record overhead ({LENGTH_MIN}) \
+                 in file {}.",
+                self.path.display()
+            )));
+        }
+        let size = LENGTH_OVERHEAD + length as u64;
+        if position + size > end {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; size as usize];
+        self.read(&mut bytes, position)?;
+        Ok(Some(RawBatch {
+            position,
+            bytes,
+            magic: head[16] as i8,
+        }))
+    }
+
+    /// All whole batches from `position` on, up to `end`.
+    pub fn batches(
+        &self,
+        mut position: u64,
+        end: u64,
+    ) -> impl Iterator<Item = Result<RawBatch, Fatal>> + '_ {
+        let mut failed = false;
+        std::iter::from_fn(move || {
+            if failed {
+                return None;
+            }
+            let batch = self.batch_at(position, end).transpose()?;
+            match &batch {
+                Ok(batch) => position += batch.bytes.len() as u64,
+                Err(_) => failed = true,
+            }
+            Some(batch)
+        })
+    }
+
+    fn read(&self, into: &mut [u8], position: u64) -> Result<(), Fatal> {
+        let read = self.file.read_exact_at(into, position);
+        read.map_err(|error| Fatal::file(&self.path, &error))
+    }
+}
