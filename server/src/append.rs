@@ -34,10 +34,11 @@ impl Question for AppendQuestion {
     type Answer = Vec<AppendOutcome>;
 
     fn serve(self, shard: &Rc<Shard>, done: Done<Vec<AppendOutcome>>) {
-        let gather = Gather::new(self.parts.len());
+        let gather = Gather::new(self.parts.len(), |outcomes| done.put(outcomes));
         for (slot, part) in self.parts.into_iter().enumerate() {
             let refused = match shard.partition(&part.key) {
-                None => Some(ErrorCode::UnknownTopicOrPartition),
+                // The image has it, or nobody would ask: its log could not be opened.
+                None => Some(ErrorCode::KafkaStorageError),
                 Some(partition) => {
                     let in_sync = match self.acks {
                         Acks::All => partition.require_in_sync(),
@@ -62,6 +63,5 @@ impl Question for AppendQuestion {
                 gather.put(slot, AppendOutcome::refused(error));
             }
         }
-        ring::spawn(async move { done.put(gather.all().await) });
     }
 }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
+use ring::event::Event;
 use ring::net::{Piece, Stream};
 
 use crate::dispatch;
@@ -30,6 +31,8 @@ pub struct Connection {
     last_active: Cell<Instant>,
     partial: Cell<bool>,
     reason: RefCell<Option<String>>,
+    /// Notified when the connection has ended: fetches that wait for it give up.
+    pub ended: Event,
 }
 
 impl Connection {
@@ -43,6 +46,7 @@ impl Connection {
             last_active: Cell::new(ring::timer::now()),
             partial: Cell::new(false),
             reason: RefCell::new(None),
+            ended: Event::new(),
         })
     }
 
@@ -52,6 +56,7 @@ impl Connection {
         let reader = self.read_requests(&shard);
         ring::event::first_of(reader, writer).await;
         self.stream.shutdown();
+        self.ended.notify();
         if let Some(reason) = self.reason.take() {
             tracing::info!("connection from {} closed: {reason}", self.peer);
         }

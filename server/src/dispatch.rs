@@ -10,6 +10,7 @@ use bytes::Bytes;
 use protocol::api::ApiKey;
 use protocol::messages::header::RequestHeader;
 use protocol::wire::Decoder;
+use ring::event::{First, first_of};
 
 use crate::connection::Connection;
 use crate::handle;
@@ -18,12 +19,22 @@ use crate::request::Request;
 use crate::shard::Shard;
 
 /// Begins to serve a frame; its outcome will be in `slot`.
-pub fn begin(shard: &Rc<Shard>, connection: &Connection, frame: Bytes, slot: Slot) {
+pub fn begin(shard: &Rc<Shard>, connection: &Rc<Connection>, frame: Bytes, slot: Slot) {
     match parse(frame, connection) {
         Err(reason) => slot.fill(Outcome::Close(reason)),
         Ok((request, handler)) => {
+            let may_wait_long = request.api == ApiKey::Fetch;
             let outcome = handler(shard.clone(), request);
-            ring::spawn(async move { slot.fill(outcome.await) });
+            if may_wait_long {
+                let connection = connection.clone();
+                ring::spawn(async move {
+                    if let First::A(outcome) = first_of(outcome, connection.ended.wait()).await {
+                        slot.fill(outcome);
+                    }
+                });
+            } else {
+                ring::spawn(async move { slot.fill(outcome.await) });
+            }
         }
     }
 }

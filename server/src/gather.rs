@@ -1,27 +1,28 @@
-//! Waiting for several answers on one shard: slots filled in any order, taken when all are there.
+//! Several answers on one shard: slots filled in any order, given on together when all are there.
 //!
 //! Lives on one shard; never crosses threads. Invariant: a slot is filled exactly once.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 
-/// `n` slots and the task that waits for all of them.
+type Complete<T> = Box<dyn FnOnce(Vec<T>)>;
+
+/// `n` slots and what is done with them once they are filled.
 pub struct Gather<T> {
     slots: RefCell<Vec<Option<T>>>,
     missing: Cell<usize>,
-    waiting: Cell<Option<Waker>>,
+    complete: Cell<Option<Complete<T>>>,
 }
 
 impl<T> Gather<T> {
-    /// A gather of `n` empty slots.
-    pub fn new(n: usize) -> Rc<Gather<T>> {
+    /// A gather of `n` empty slots; `complete` gets all values in slot order, as soon as the last
+    /// one is there.
+    pub fn new(n: usize, complete: impl FnOnce(Vec<T>) + 'static) -> Rc<Gather<T>> {
+        assert!(n > 0, "a gather of nothing would never complete");
         Rc::new(Gather {
             slots: RefCell::new((0..n).map(|_| None).collect()),
             missing: Cell::new(n),
-            waiting: Cell::new(None),
+            complete: Cell::new(Some(Box::new(complete))),
         })
     }
 
@@ -30,63 +31,39 @@ impl<T> Gather<T> {
         let before = self.slots.borrow_mut()[index].replace(value);
         assert!(before.is_none(), "slot {index} answered twice");
         self.missing.set(self.missing.get() - 1);
-        if self.missing.get() == 0
-            && let Some(waker) = self.waiting.take()
-        {
-            waker.wake();
+        if self.missing.get() == 0 {
+            let slots = std::mem::take(&mut *self.slots.borrow_mut());
+            let values = slots.into_iter().map(|slot| slot.expect("every slot is filled"));
+            let complete = self.complete.take().expect("it completes once");
+            complete(values.collect());
         }
-    }
-
-    /// Resolves to all values, in slot order, once every slot is filled.
-    pub fn all(self: Rc<Self>) -> All<T> {
-        All { gather: self }
-    }
-}
-
-/// See [`Gather::all`].
-pub struct All<T> {
-    gather: Rc<Gather<T>>,
-}
-
-impl<T> Future for All<T> {
-    type Output = Vec<T>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Vec<T>> {
-        if self.gather.missing.get() > 0 {
-            self.gather.waiting.set(Some(context.waker().clone()));
-            return Poll::Pending;
-        }
-        let slots = std::mem::take(&mut *self.gather.slots.borrow_mut());
-        Poll::Ready(
-            slots
-                .into_iter()
-                .map(|slot| slot.expect("every slot is filled"))
-                .collect(),
-        )
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::pin::pin;
 
     #[test]
-    fn resolves_in_slot_order_once_all_are_there() {
-        let gather = Gather::new(2);
-        let mut all = pin!(gather.clone().all());
-        let mut context = Context::from_waker(Waker::noop());
+    fn gives_all_values_in_slot_order_once_the_last_is_there() {
+        let given = Rc::new(RefCell::new(Vec::new()));
+        let gather = Gather::new(2, {
+            let given = given.clone();
+            move |values| given.borrow_mut().extend(values)
+        });
         gather.put(1, "b");
-        assert!(all.as_mut().poll(&mut context).is_pending());
+        assert!(given.borrow().is_empty());
         gather.put(0, "a");
-        assert_eq!(all.as_mut().poll(&mut context), Poll::Ready(vec!["a", "b"]));
+        assert_eq!(*given.borrow(), ["a", "b"]);
     }
 
     #[test]
-    #[should_panic(expected = "answered twice")]
     fn a_second_answer_to_one_slot_is_refused() {
-        let gather = Gather::new(2);
-        gather.put(0, 1);
-        gather.put(0, 2);
+        let twice = std::panic::catch_unwind(|| {
+            let gather = Gather::new(2, |_| {});
+            gather.put(0, 1);
+            gather.put(0, 2);
+        });
+        assert!(twice.is_err());
     }
 }

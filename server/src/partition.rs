@@ -5,7 +5,7 @@
 //! Invariants: `log_start <= last_stable <= high_watermark <= log_end`; no borrow of the state is
 //! held across an await; at most one write is in flight.
 
-use std::cell::{Ref, RefCell, RefMut};
+use std::cell::{Ref, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;

@@ -209,10 +209,11 @@ impl Reading {
     }
 
     fn finish(self) -> Vec<PartRead> {
-        if let Some(watch) = self.watch
-            && self.reads.iter().any(PartRead::is_urgent)
-        {
-            watch.cancel();
+        if let Some(watch) = self.watch {
+            match self.reads.iter().any(PartRead::is_urgent) {
+                true => watch.cancel(),
+                false => watch.has(self.reads.iter().map(|read| read.bytes() as u64).sum()),
+            }
         }
         self.reads
     }

@@ -37,7 +37,7 @@ use crate::{checkpoints, stop};
 const BUFFER_BYTES_CACHED_MAX: usize = 64 << 20;
 /// What the shards together may hold of requests and what they wait for, unless
 /// `queued.max.request.bytes` says otherwise.
-const BUFFER_BYTES_MAX: usize = 1 << 30;
+const BUFFER_BYTES_MAX: usize = 512 << 20;
 
 /// Why the node does not start, or ended early.
 #[derive(Debug, thiserror::Error)]
@@ -179,7 +179,7 @@ fn load_logs(
     directories: &Directories,
     image: &Image,
 ) -> Result<HashMap<TopicPartition, Log>, DirectoriesError> {
-    if !directories.were_clean() {
+    if !directories.were_clean() && image.topics().len() > 0 {
         tracing::info!("the last stop was not clean: recovering the logs");
     }
     let broker = BrokerConfig::new(config, image);

@@ -49,6 +49,11 @@ impl Watch {
         }
     }
 
+    /// `bytes` were there when the fetcher looked: so many fewer have to come, but at least one.
+    pub fn has(&self, bytes: u64) {
+        self.needed_bytes.set(self.needed_bytes.get().saturating_sub(bytes).max(1));
+    }
+
     /// Nobody waits any more.
     pub fn cancel(&self) {
         self.over.set(true);

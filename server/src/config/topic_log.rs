@@ -114,6 +114,8 @@ pub fn topic_settings(
         flush_interval_ms: topic.whole("flush.ms"),
         file_delete_delay_ms: topic.whole("file.delete.delay.ms"),
         producer_expiration_ms: config.producer_id_expiration.as_millis() as i64,
+        // What waits is in frames, which the shard's buffer budget counts and bounds.
+        queued_bytes_max: usize::MAX,
         ..LogConfig::default()
     };
     TopicSettings {

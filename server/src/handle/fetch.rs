@@ -182,13 +182,14 @@ async fn read_until_enough(
         .collect();
     let may_wait = !wait.is_zero()
         && limits.min_bytes > 0
-        && fixed.iter().any(Option::is_none)
+        && !fixed.is_empty()
         && fixed.iter().all(Option::is_none);
     let waiting = shard.fetch_waits.register();
     let ticket = Ticket {
         home: shard.id,
         number: waiting.number,
     };
+    let _watching = may_wait.then(|| Watching::new(shard, parts, ticket));
     let mut missing = may_wait.then_some(limits.min_bytes as u64);
     loop {
         let watch = missing.map(|bytes| (ticket, bytes));
@@ -196,9 +197,6 @@ async fn read_until_enough(
         let total: usize = reads.iter().map(PartRead::bytes).sum();
         let enough = total >= limits.min_bytes || reads.iter().any(PartRead::is_urgent);
         if missing.is_none() || enough {
-            if may_wait {
-                cancel_watches(shard, parts, ticket);
-            }
             return reads;
         }
         let left = limits
@@ -207,7 +205,38 @@ async fn read_until_enough(
         let woken = ring::timer::timeout(left, waiting.woken.wait())
             .await
             .is_ok();
-        missing = woken.then(|| (limits.min_bytes - total) as u64);
+        missing = woken.then_some(limits.min_bytes as u64);
+    }
+}
+
+/// The watches of one waiting fetch on all shards; dropped, they are cancelled.
+struct Watching {
+    shard: Rc<Shard>,
+    owners: Vec<ShardId>,
+    ticket: Ticket,
+}
+
+impl Watching {
+    fn new(shard: &Rc<Shard>, parts: &[FetchPart], ticket: Ticket) -> Watching {
+        let keys = parts.iter().filter_map(|part| shard.key_of(&part.target));
+        let mut owners: Vec<ShardId> = keys.map(|key| shard.owner(&key)).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        Watching {
+            shard: shard.clone(),
+            owners,
+            ticket,
+        }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let ticket = self.ticket;
+        for owner in self.owners.drain(..) {
+            self.shard
+                .post_to(owner, move |there| there.watches.cancel(ticket));
+        }
     }
 }
 
@@ -298,19 +327,6 @@ fn within(limits: &Limits, mut reads: Vec<PartRead>) -> Vec<PartRead> {
         left = left.saturating_sub(bytes);
     }
     reads
-}
-
-fn cancel_watches(shard: &Rc<Shard>, parts: &[FetchPart], ticket: Ticket) {
-    let mut owners: Vec<ShardId> = parts
-        .iter()
-        .filter_map(|part| shard.key_of(&part.target))
-        .map(|key| shard.owner(&key))
-        .collect();
-    owners.sort_unstable();
-    owners.dedup();
-    for owner in owners {
-        shard.post_to(owner, move |there| there.watches.cancel(ticket));
-    }
 }
 
 /// The partitions that the reply names, grouped by topic in the order of `parts`.
