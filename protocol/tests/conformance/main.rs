@@ -7,6 +7,7 @@ mod golden;
 mod layout;
 mod oracle;
 mod record_sets;
+mod refusals;
 mod round_trip;
 mod seed;
 mod versions;
