@@ -65,15 +65,17 @@ fn twenty_million_tagged_fields_cost_nothing() {
         varint(tag, &mut frame);
         frame.push(0);
     }
-    let begin = Instant::now();
-    let (result, peak) = peak_of(|| RequestHeader::decode(&mut Decoder::new(&frame), 2).map(drop));
-    assert_eq!(result, Err(DecodeError::TooManyTags));
-    assert_eq!(peak, 0);
-    assert!(
-        begin.elapsed() < Duration::from_millis(100),
-        "{:?}",
-        begin.elapsed()
-    );
+    let mut fastest = Duration::MAX;
+    // The fastest of a few: a machine may have something else to do.
+    for _ in 0..5 {
+        let begin = Instant::now();
+        let (result, peak) =
+            peak_of(|| RequestHeader::decode(&mut Decoder::new(&frame), 2).map(drop));
+        fastest = fastest.min(begin.elapsed());
+        assert_eq!(result, Err(DecodeError::TooManyTags));
+        assert_eq!(peak, 0);
+    }
+    assert!(fastest < Duration::from_millis(10), "{fastest:?}");
 }
 
 #[test]

@@ -163,13 +163,12 @@ fn many_small_lz4_blocks_do_not_cost_a_large_one_each() {
         frame.extend_from_slice(&[1, 0, 0, 0, 0]);
     }
     frame.extend_from_slice(&[0; 4]);
-    let begin = std::time::Instant::now();
     let mut out = Vec::new();
     decompress(Compression::Lz4, &frame, 16 << 20, &mut out).unwrap();
     assert!(out.is_empty());
     assert!(
-        begin.elapsed().as_secs() < 5,
-        "each block cleared the largest one's room"
+        out.capacity() < 4096,
+        "each block was given the largest one's room"
     );
 }
 
