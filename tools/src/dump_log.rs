@@ -19,6 +19,7 @@ mod mismatches;
 mod offset_index;
 mod producer_snapshot;
 mod raft_control;
+mod scala_order;
 mod segment;
 mod segment_file;
 mod time_index;
@@ -153,7 +154,6 @@ fn dump_all(
     out: &mut dyn Write,
     mismatches: &mut Mismatches,
 ) -> Result<(), Fatal> {
-    let decoders = options.decoders(out)?;
     let log_options = LogOptions {
         prints_content: options.prints_content(),
         deep: options.deep_iteration || options.prints_content(),
@@ -170,6 +170,7 @@ fn dump_all(
             .unwrap_or_default()
         {
             "log" | "checkpoint" => {
+                let decoders = options.decoders(out)?;
                 segment::dump(&path, &log_options, &decoders, out, mismatches)?;
             }
             "index" => offset_index::dump(&path, options, out, mismatches)?,

@@ -37,5 +37,8 @@ where
 /// From now on, the process logs.
 pub fn begin() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).event_format(KafkaLine).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .event_format(KafkaLine)
+        .init();
 }

@@ -60,6 +60,10 @@ pub fn run(directory: Option<&str>) -> Result<(), Failure> {
         &workspace_root().join("protocol/tests/layouts.txt"),
         &layouts::text(&modules),
     )?;
+    write(
+        &workspace_root().join("tools/src/dump_log/record_layouts.txt"),
+        &layouts::records_text(&modules),
+    )?;
     println!("{} messages in {} files", total(&modules), files.len());
     Ok(())
 }

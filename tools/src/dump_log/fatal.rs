@@ -59,11 +59,6 @@ impl Fatal {
             message,
         )
     }
-
-    /// The message alone, for decoders that go on after it.
-    pub fn message(&self) -> &str {
-        self.message.as_deref().unwrap_or("null")
-    }
 }
 
 impl fmt::Display for Fatal {

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::scala_order::{ScalaOrder, java_hash};
+
 /// Pairs of numbers found in one file.
 type ByFile = Vec<(PathBuf, Vec<(i64, i64)>)>;
 
@@ -25,6 +27,15 @@ fn list<'a>(files: &'a mut ByFile, path: &Path) -> &'a mut Vec<(i64, i64)> {
             &mut files.last_mut().expect("just pushed").1
         }
     }
+}
+
+/// The files in the order in which Kafka's tool prints them.
+fn in_order(files: &ByFile) -> impl Iterator<Item = &(PathBuf, Vec<(i64, i64)>)> {
+    let mut order = ScalaOrder::default();
+    for file in files {
+        order.insert(java_hash(&file.0.to_string_lossy()), file);
+    }
+    order.into_entries()
 }
 
 impl Mismatches {
@@ -56,19 +67,19 @@ impl Mismatches {
 
     /// Prints all.
     pub fn print(&self, out: &mut dyn Write) -> io::Result<()> {
-        for (path, pairs) in &self.offset_index {
+        for (path, pairs) in in_order(&self.offset_index) {
             writeln!(out, "Mismatches in :{}", path.display())?;
             for (index, log) in pairs {
                 writeln!(out, "  Index offset: {index}, log offset: {log}")?;
             }
         }
-        for (path, pairs) in &self.time_index {
+        for (path, pairs) in in_order(&self.time_index) {
             writeln!(out, "Found timestamp mismatch in :{}", path.display())?;
             for (index, log) in pairs {
                 writeln!(out, "  Index timestamp: {index}, log timestamp: {log}")?;
             }
         }
-        for (path, pairs) in &self.time_order {
+        for (path, pairs) in in_order(&self.time_order) {
             writeln!(out, "Found out of order timestamp in :{}", path.display())?;
             for (index, previous) in pairs {
                 writeln!(
@@ -77,7 +88,7 @@ impl Mismatches {
                 )?;
             }
         }
-        for (_, pairs) in &self.time_offsets {
+        for (_, pairs) in in_order(&self.time_offsets) {
             writeln!(
                 out,
                 "The following indexed offsets are not found in the log."
@@ -86,7 +97,7 @@ impl Mismatches {
                 writeln!(out, "Indexed offset: {index}, found log offset: {log}")?;
             }
         }
-        for (path, pairs) in &self.gaps {
+        for (path, pairs) in in_order(&self.gaps) {
             writeln!(out, "Non-consecutive offsets in {}", path.display())?;
             for (first, second) in pairs {
                 writeln!(out, "  {first} is followed by {second}")?;

@@ -1,5 +1,6 @@
 //! `.index`: where batches are, and whether they are there.
 
+use std::cmp::Ordering;
 use std::io::Write;
 use std::path::Path;
 
@@ -12,6 +13,8 @@ use super::{Options, absolute, sibling};
 
 /// Relative offset and position, four bytes each.
 const ENTRY_BYTES: usize = 8;
+/// The last entries, which are searched first.
+const WARM_ENTRIES: usize = 8192 / ENTRY_BYTES;
 
 /// An offset index.
 pub struct OffsetIndex(IndexFile<ENTRY_BYTES>);
@@ -52,9 +55,33 @@ impl OffsetIndex {
     }
 
     /// The position of the last entry at or below `offset`; the start where there is none.
+    /// Searches as Kafka does, so that a damaged index misleads both in the same way.
     pub fn position_of(&self, offset: i64) -> i32 {
-        let below = self.written().take_while(|entry| entry.offset <= offset);
-        below.last().map_or(0, |entry| entry.position)
+        let entries = self.0.entries();
+        if entries == 0 {
+            return 0;
+        }
+        let first_warm = (entries - 1).saturating_sub(WARM_ENTRIES);
+        if self.entry(first_warm).offset < offset {
+            return self.search(first_warm, entries - 1, offset);
+        }
+        if self.entry(0).offset > offset {
+            return 0;
+        }
+        self.search(0, first_warm, offset)
+    }
+
+    fn search(&self, mut low: usize, mut high: usize, offset: i64) -> i32 {
+        while low < high {
+            let middle = (low + high).div_ceil(2);
+            let entry = self.entry(middle);
+            match entry.offset.cmp(&offset) {
+                Ordering::Greater => high = middle - 1,
+                Ordering::Less => low = middle,
+                Ordering::Equal => return entry.position,
+            }
+        }
+        self.entry(low).position
     }
 
     fn sanity_check(&self, path: &Path) -> Result<(), Fatal> {
@@ -105,10 +132,7 @@ pub fn dump(
         return Ok(());
     }
     for entry in index.written() {
-        let position = u64::try_from(entry.position).map_err(|_| {
-            let text = format!("Invalid position: {}", entry.position);
-            Fatal::new("java.lang.IllegalArgumentException", text)
-        })?;
+        let position = log.check_position(entry.position)?;
         let end = position + options.max_message_size.max(0) as u64;
         let Some(batch) = log.batch_at(position, end)? else {
             return Err(Fatal::bare("java.util.NoSuchElementException"));

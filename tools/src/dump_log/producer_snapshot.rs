@@ -4,7 +4,6 @@ use std::io::Write;
 use std::path::Path;
 
 use protocol::checksum::crc32c;
-use protocol::wire::Decoder;
 
 use super::fatal::Fatal;
 
@@ -41,29 +40,12 @@ struct Entry {
 }
 
 fn read(bytes: &[u8]) -> Result<Vec<Entry>, String> {
-    let mut input = Decoder::new(bytes);
-    let version = input.i16();
-    let stored = input.u32();
-    let count = input.i32();
-    let mut entries = Vec::new();
-    for _ in 0..count {
-        if input.status().is_err() {
-            break;
-        }
-        entries.push(Entry {
-            producer_id: input.i64(),
-            producer_epoch: input.i16(),
-            last_sequence: input.i32(),
-            last_offset: input.i64(),
-            offset_delta: input.i32(),
-            timestamp: input.i64(),
-            coordinator_epoch: input.i32(),
-            transaction_first_offset: input.i64(),
-        });
-    }
-    if let Err(error) = input.status() {
-        return Err(format!("Snapshot failed schema validation: {error}"));
-    }
+    let schema = |reason: String| format!("Snapshot failed schema validation: {reason}");
+    let mut input = Input(bytes);
+    let version = i16::from_be_bytes(input.take("version").map_err(schema)?);
+    let stored = u32::from_be_bytes(input.take("crc").map_err(schema)?);
+    let entries = read_entries(&mut input)
+        .map_err(|reason| schema(format!("Error reading field 'producer_entries': {reason}")))?;
     if version != VERSION {
         return Err(format!(
             "Snapshot contained an unknown file version {version}"
@@ -77,6 +59,50 @@ fn read(bytes: &[u8]) -> Result<Vec<Entry>, String> {
         ));
     }
     Ok(entries)
+}
+
+fn read_entries(input: &mut Input<'_>) -> Result<Vec<Entry>, String> {
+    let count = input
+        .0
+        .split_off(..4)
+        .and_then(|bytes| bytes.try_into().ok());
+    let count = i32::from_be_bytes(count.ok_or("java.nio.BufferUnderflowException")?);
+    let count =
+        usize::try_from(count).map_err(|_| format!("Array size {count} cannot be negative"))?;
+    if count > input.0.len() {
+        return Err(format!(
+            "Error reading array of size {count}, only {} bytes available",
+            input.0.len()
+        ));
+    }
+    let read_entry = |_| {
+        Ok(Entry {
+            producer_id: i64::from_be_bytes(input.take("producer_id")?),
+            producer_epoch: i16::from_be_bytes(input.take("epoch")?),
+            last_sequence: i32::from_be_bytes(input.take("last_sequence")?),
+            last_offset: i64::from_be_bytes(input.take("last_offset")?),
+            offset_delta: i32::from_be_bytes(input.take("offset_delta")?),
+            timestamp: i64::from_be_bytes(input.take("timestamp")?),
+            coordinator_epoch: i32::from_be_bytes(input.take("coordinator_epoch")?),
+            transaction_first_offset: i64::from_be_bytes(input.take("current_txn_first_offset")?),
+        })
+    };
+    (0..count).map(read_entry).collect()
+}
+
+/// Takes fields from the front, and names the one that is cut short.
+struct Input<'a>(&'a [u8]);
+
+impl Input<'_> {
+    fn take<const N: usize>(&mut self, field: &str) -> Result<[u8; N], String> {
+        let bytes = self
+            .0
+            .split_off(..N)
+            .and_then(|bytes| bytes.try_into().ok());
+        bytes.ok_or_else(|| {
+            format!("Error reading field '{field}': java.nio.BufferUnderflowException")
+        })
+    }
 }
 
 fn print(entry: &Entry, out: &mut dyn Write) -> Result<(), Fatal> {

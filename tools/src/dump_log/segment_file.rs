@@ -53,6 +53,24 @@ impl SegmentFile {
         self.len
     }
 
+    /// Refuses a position beyond the end, as an index that is not of this log may have.
+    pub fn check_position(&self, position: i32) -> Result<u64, Fatal> {
+        let refuse = |text| Err(Fatal::new("java.lang.IllegalArgumentException", text));
+        let name = format!(
+            "FileRecords(size={}, file={}, start=0, end={})",
+            self.len,
+            self.path.display(),
+            i32::MAX
+        );
+        match u64::try_from(position) {
+            Err(_) => refuse(format!("Invalid position: {position} in read from {name}")),
+            Ok(beyond) if beyond > self.len => refuse(format!(
+                "Slice from position {position} exceeds end position of {name}"
+            )),
+            Ok(position) => Ok(position),
+        }
+    }
+
     /// The batch at `position`, if it is whole before `end`.
     pub fn batch_at(&self, position: u64, end: u64) -> Result<Option<RawBatch>, Fatal> {
         let end = end.min(self.len);

@@ -121,7 +121,7 @@ fn check(
     offsets: &OffsetIndex,
     mismatches: &mut Mismatches,
 ) -> Result<(), Fatal> {
-    let start = u64::try_from(offsets.position_of(entry.offset)).unwrap_or(0);
+    let start = log.check_position(offsets.position_of(entry.offset))?;
     for batch in log.batches(start, log.len()) {
         let batch = batch?;
         let last = batch_line::last_offset(&batch)?;

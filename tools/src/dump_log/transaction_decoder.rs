@@ -5,6 +5,7 @@ use protocol::wire::Decoder;
 
 use super::decoder::{Decoded, LogRecord};
 use super::fatal::Fatal;
+use super::scala_order::{ScalaOrder, java_hash};
 
 const STATES: [&str; 8] = [
     "Empty",
@@ -74,12 +75,14 @@ fn value_text(bytes: &[u8]) -> Result<String, Fatal> {
             format!("Unknown transaction state id {status} from the transaction status message"),
         ));
     };
-    let mut partitions = ScalaSet::default();
+    let mut partitions = ScalaOrder::default();
     if *state != "Empty" {
         for topic in value.transaction_partitions.iter().flatten() {
             partitions.make_room(topic.partition_ids.len());
             for partition in &topic.partition_ids {
-                partitions.insert(&topic.topic, *partition);
+                let hash = 31i32.wrapping_add(*partition).wrapping_mul(31);
+                let hash = hash.wrapping_add(java_hash(&topic.topic));
+                partitions.insert(hash, format!("{}-{partition}", topic.topic));
             }
         }
     }
@@ -88,62 +91,8 @@ fn value_text(bytes: &[u8]) -> Result<String, Fatal> {
          txnLastUpdateTimestamp={},txnTimeoutMs={}",
         value.producer_id,
         value.producer_epoch,
-        partitions.in_order().join(","),
+        partitions.into_entries().collect::<Vec<_>>().join(","),
         value.transaction_last_update_timestamp_ms,
         value.transaction_timeout_ms,
     ))
-}
-
-/// A set of partitions in the order in which Scala's hash set gives them out: by bucket, and
-/// within a bucket by hash.
-struct ScalaSet {
-    buckets: usize,
-    entries: Vec<(i32, String)>,
-}
-
-impl Default for ScalaSet {
-    fn default() -> Self {
-        Self {
-            buckets: 16,
-            entries: Vec::new(),
-        }
-    }
-}
-
-impl ScalaSet {
-    /// A table is grown once it is three quarters full.
-    fn is_full_at(&self, count: usize) -> bool {
-        count >= self.buckets * 3 / 4
-    }
-
-    fn make_room(&mut self, more: usize) {
-        let wanted = (more + 1) * 4 / 3;
-        let buckets = ((wanted.max(1) - 1).max(4).ilog2() + 1) as usize;
-        self.buckets = self.buckets.max(1 << buckets);
-    }
-
-    fn insert(&mut self, topic: &str, partition: i32) {
-        if self.is_full_at(self.entries.len() + 1) {
-            self.buckets *= 2;
-        }
-        let mut name_hash = 0i32;
-        for unit in topic.encode_utf16() {
-            name_hash = name_hash.wrapping_mul(31).wrapping_add(unit.into());
-        }
-        let hash = 31i32
-            .wrapping_add(partition)
-            .wrapping_mul(31)
-            .wrapping_add(name_hash);
-        let hash = hash ^ (hash as u32 >> 16) as i32;
-        let entry = (hash, format!("{topic}-{partition}"));
-        if !self.entries.contains(&entry) {
-            self.entries.push(entry);
-        }
-    }
-
-    fn in_order(mut self) -> Vec<String> {
-        let mask = self.buckets as i32 - 1;
-        self.entries.sort_by_key(|(hash, _)| (hash & mask, *hash));
-        self.entries.into_iter().map(|(_, name)| name).collect()
-    }
 }

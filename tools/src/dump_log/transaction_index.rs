@@ -7,7 +7,7 @@ use super::fatal::Fatal;
 
 /// Version, producer id and three offsets.
 const ENTRY_BYTES: usize = 34;
-const VERSION_MAX: i16 = 0;
+const VERSION_MAX: i8 = 0;
 
 /// Prints a transaction index.
 pub fn dump(path: &Path, out: &mut dyn Write) -> Result<(), Fatal> {
@@ -19,7 +19,8 @@ pub fn dump(path: &Path, out: &mut dyn Write) -> Result<(), Fatal> {
     };
     let (entries, _) = bytes.as_chunks::<ENTRY_BYTES>();
     for entry in entries {
-        let version = i16::from_be_bytes([entry[0], entry[1]]);
+        // Only the first of the two bytes is looked at, as in Kafka's tool.
+        let version = entry[0] as i8;
         if version > VERSION_MAX {
             return Err(Fatal::new(
                 "org.apache.kafka.common.KafkaException",
