@@ -42,6 +42,7 @@ impl Question for CheckpointQuestion {
 /// stops.
 pub async fn write_forever(shard: Rc<Shard>) {
     let interval = shard.config.replica_high_watermark_checkpoint_interval;
+    let mut written = Vec::new();
     loop {
         ring::timer::sleep(interval).await;
         if shard.is_stopping() {
@@ -57,10 +58,15 @@ pub async fn write_forever(shard: Rc<Shard>) {
         if shard.is_stopping() {
             return;
         }
+        if checkpoints == written {
+            continue;
+        }
+        written.clone_from(&checkpoints);
         let directories = shard.node.directories.clone();
-        let written = ring::offload(move || directories.write_checkpoints(&checkpoints)).await;
-        if let Err(error) = written {
+        let result = ring::offload(move || directories.write_checkpoints(&checkpoints)).await;
+        if let Err(error) = result {
             tracing::error!("writing the checkpoint files failed, trying again later: {error}");
+            written.clear();
         }
     }
 }

@@ -54,7 +54,7 @@ pub enum DirectoriesError {
 }
 
 /// What a log's checkpoints say.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogCheckpoint {
     /// Which log.
     pub partition: TopicPartition,

@@ -4,7 +4,8 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ring::net::{ReusePort, Stream};
 
@@ -13,6 +14,11 @@ use crate::shard::{Shard, ShardId};
 
 /// How long accepting rests after an error such as too many open files.
 const REST_AFTER_ERROR: Duration = Duration::from_millis(100);
+
+/// How long the address of a process that was killed may still be in use.
+const ADDRESS_FREE_WITHIN: Duration = Duration::from_secs(3);
+/// How often it is tried meanwhile.
+const ADDRESS_TRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Why a listener cannot be bound.
 #[derive(Debug, thiserror::Error)]
@@ -50,12 +56,28 @@ fn bind_one(listener: &Listener, backlog: u32) -> io::Result<ring::net::Listener
     };
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in addresses {
-        match ring::net::Listener::bind(address, ReusePort::No, backlog) {
+        match bind_address(address, backlog) {
             Ok(bound) => return Ok(bound),
             Err(error) => failed = error,
         }
     }
     Err(failed)
+}
+
+/// The kernel takes apart a killed process's ring after the process is gone; until then the accept
+/// that was in flight holds the address. So an address in use is tried for a while.
+fn bind_address(address: SocketAddr, backlog: u32) -> io::Result<ring::net::Listener> {
+    let deadline = Instant::now() + ADDRESS_FREE_WITHIN;
+    loop {
+        match ring::net::Listener::bind(address, ReusePort::No, backlog) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline =>
+            {
+                thread::park_timeout(ADDRESS_TRY_INTERVAL);
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Accepts on listener number `listener` until the node stops.
@@ -85,12 +107,15 @@ fn hand_over(shard: &Rc<Shard>, to: ShardId, listener: usize, peer: SocketAddr, 
     });
 }
 
+/// Socket buffers are set only where the configuration says so itself: Kafka's default of 100 KiB
+/// would keep the kernel from sizing them, and costs a fetch several times the system calls.
 fn prepare(config: &ServerConfig, stream: &Stream) -> io::Result<()> {
     stream.set_nodelay()?;
-    if let Some(bytes) = config.socket_send_buffer_bytes {
+    let given = |key: &str, bytes: Option<usize>| bytes.filter(|_| config.values.is_given(key));
+    if let Some(bytes) = given("socket.send.buffer.bytes", config.socket_send_buffer_bytes) {
         stream.set_send_buffer_bytes(bytes as u32)?;
     }
-    if let Some(bytes) = config.socket_receive_buffer_bytes {
+    if let Some(bytes) = given("socket.receive.buffer.bytes", config.socket_receive_buffer_bytes) {
         stream.set_receive_buffer_bytes(bytes as u32)?;
     }
     Ok(())

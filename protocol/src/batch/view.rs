@@ -95,10 +95,17 @@ impl<'a> BatchView<'a> {
         crate::checksum::crc32c(&self.bytes[CRC_COVERS_FROM..])
     }
 
-    /// Checks what can be checked without decompressing: length, magic, compression type, counts,
-    /// CRC. Holds for every batch of an undamaged log, compacted ones too.
+    /// Checks what can be checked without decompressing: length, magic, CRC, compression type,
+    /// counts. The CRC comes before what it covers: a damaged count is damage. Holds for every batch of an undamaged log, compacted ones too.
     pub fn validate_relaxed(&self) -> Result<(), BatchError> {
         let header = &self.header;
+        let computed = self.computed_crc();
+        if computed != header.crc {
+            return Err(BatchError::Crc {
+                stored: header.crc,
+                computed,
+            });
+        }
         let count = header.records_count;
         let payload_bytes = self.payload().len();
         let may_hold = match self.compression()? {
@@ -114,13 +121,6 @@ impl<'a> BatchView<'a> {
                 count,
                 last_offset_delta: header.last_offset_delta,
                 payload_bytes,
-            });
-        }
-        let computed = self.computed_crc();
-        if computed != header.crc {
-            return Err(BatchError::Crc {
-                stored: header.crc,
-                computed,
             });
         }
         Ok(())

@@ -38,7 +38,7 @@ pub async fn describe_configs(shard: Rc<Shard>, request: Request) -> Outcome {
                 ..Default::default()
             };
             match entries(&shard, &image, resource) {
-                Ok(entries) => result.configs = told(entries, resource, &body),
+                Ok(entries) => result.configs = told(entries, resource, &body, request.version()),
                 Err((error, message)) => {
                     result.error_code = error.code();
                     result.error_message = Some(Cow::Owned(message));
@@ -103,6 +103,7 @@ fn told<'a>(
     entries: Vec<ConfigEntry>,
     resource: &DescribeConfigsResource<'_>,
     body: &DescribeConfigsRequest<'_>,
+    version: i16,
 ) -> Vec<DescribeConfigsResourceResult<'a>> {
     let wanted: Option<HashSet<&str>> = resource
         .configuration_keys
@@ -116,21 +117,22 @@ fn told<'a>(
                 .as_ref()
                 .is_none_or(|wanted| wanted.contains(&*entry.name))
         })
-        .map(|entry| config(entry, body))
+        .map(|entry| config(entry, body, version))
         .collect()
 }
 
 fn config<'a>(
     entry: ConfigEntry,
     body: &DescribeConfigsRequest<'_>,
+    version: i16,
 ) -> DescribeConfigsResourceResult<'a> {
     let synonyms = entry.synonyms.into_iter().filter(|_| body.include_synonyms);
     DescribeConfigsResourceResult {
         name: Cow::Owned(entry.name),
         value: entry.value.map(Cow::Owned),
         read_only: entry.read_only,
-        is_default: entry.source == ConfigSource::Default,
-        config_source: entry.source as i8,
+        is_default: version == 0 && entry.source == ConfigSource::Default,
+        config_source: if version == 0 { -1 } else { entry.source as i8 },
         is_sensitive: entry.sensitive,
         synonyms: synonyms
             .map(|synonym| DescribeConfigsSynonym {
