@@ -51,11 +51,12 @@ pub fn run(options: Options) -> Result<Report, Error> {
     let plan = plan(&options, wire, template, begin, &first_offsets)?;
     let mut loads = loads(&options, &plan, &topic, senders, begin)?;
     let (tally, end_to_end) = run_all(&options, &plan, &topic, &first_offsets, &mut loads)?;
-    check_offsets(&options, &plan, &topic, &first_offsets, &tally)?;
     let payload_bytes = tally.records * options.record_size as u64;
     let costs = plan
         .window
-        .close(tally.last_ack, tally.records, payload_bytes)?;
+        .close(tally.last_ack, tally.records, payload_bytes);
+    check_offsets(&options, &plan, &topic, &first_offsets, &tally)?;
+    let costs = costs?;
     Ok(Report::new(
         &options,
         &topic,

@@ -7,7 +7,9 @@
 
 mod broker;
 mod child;
+mod contestant;
 mod floor_process;
+mod loads;
 mod machine;
 mod markdown;
 mod memory;

@@ -49,6 +49,9 @@ pub struct Options {
     /// Records a second of the open-loop runs.
     #[arg(long, default_value_t = 50_000)]
     pub rate: u64,
+    /// Records a second of the small-paced runs, over all 64 connections.
+    #[arg(long, default_value_t = 8_000)]
+    pub small_rate: u64,
     /// How long an open-loop record may wait for its batch to fill.
     #[arg(long, default_value_t = 1.0)]
     pub linger_ms: f64,
@@ -80,6 +83,8 @@ pub enum Scenario {
     Consume,
     /// 64 connections with one 100-byte record in flight each.
     Small,
+    /// The same connections and records, but at a fixed rate that leaves the machine time.
+    SmallPaced,
     /// 1,000-byte records at a fixed rate, acks=all.
     OpenLoop,
 }
@@ -97,11 +102,21 @@ pub enum Side {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 5] = [
+    pub const ALL: [Scenario; 6] = [
         Scenario::Startup,
         Scenario::ProduceMax,
         Scenario::Consume,
         Scenario::Small,
+        Scenario::SmallPaced,
+        Scenario::OpenLoop,
+    ];
+
+    /// Those that put load on a running broker.
+    pub const LOADS: [Scenario; 5] = [
+        Scenario::ProduceMax,
+        Scenario::Consume,
+        Scenario::Small,
+        Scenario::SmallPaced,
         Scenario::OpenLoop,
     ];
 
@@ -112,6 +127,7 @@ impl Scenario {
             Scenario::ProduceMax => "produce-max",
             Scenario::Consume => "consume",
             Scenario::Small => "small",
+            Scenario::SmallPaced => "small-paced",
             Scenario::OpenLoop => "open-loop",
         }
     }
