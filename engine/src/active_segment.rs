@@ -6,7 +6,7 @@
 use crate::active_index::{ActiveIndex, Found};
 use crate::config::LogConfig;
 use crate::hot_tail::{HotTail, TailBatch};
-use crate::index_entry::{OffsetEntry, TimeEntry, relative};
+use crate::index_entry::{OffsetEntry, TimeEntry, relative_to_search};
 use crate::index_map::IndexMap;
 use crate::index_rule::{IndexRule, Indexed};
 use protocol::ids::{Offset, Position, TimestampMs};
@@ -131,7 +131,7 @@ impl ActiveSegment {
 
     /// Where to begin looking for an offset.
     pub(crate) fn start_of(&self, offset: Offset) -> Start {
-        let target = relative(offset, self.base_offset).unwrap_or(u32::MAX);
+        let target = relative_to_search(offset, self.base_offset);
         match self.offset_index.floor(|e| e.relative_offset <= target) {
             Found::Entry(entry) => Start::At(entry.position),
             Found::None => Start::At(Position::ZERO),

@@ -29,6 +29,11 @@ pub(crate) fn inject(fault: Fault) {
     WRITE.set(Some(fault));
 }
 
+/// Takes back a failure that has not struck.
+pub(crate) fn clear() {
+    WRITE.set(None);
+}
+
 pub(crate) fn before_write(file: &File, pieces: &[Bytes], position: u64) -> io::Result<()> {
     let Some(fault) = WRITE.take() else {
         return Ok(());

@@ -9,7 +9,7 @@ use crate::log::Log;
 use crate::roll::Roll;
 use crate::sealed_segment::SealedSegment;
 use crate::write::{Failure, IndexEntries, Written};
-use protocol::ids::{Offset, TimestampMs};
+use protocol::ids::TimestampMs;
 use ring::file::File;
 use std::sync::Arc;
 
@@ -137,11 +137,5 @@ impl Log {
         active.time_index.mark_stored(&entries.times);
         let bytes = active.offset_index.bytes_only_in_file();
         active.index_in_file = Arc::new(IndexMap::new(bytes));
-    }
-
-    /// The state that recovery would find: for assertions.
-    #[cfg(test)]
-    pub(crate) fn ends(&self) -> (Offset, Offset) {
-        (self.log_start, self.log_end)
     }
 }

@@ -47,11 +47,6 @@ impl HotTail {
         self.batches.push_back(batch);
     }
 
-    /// Forgets all: the file's end was cut, or another segment is active.
-    pub(crate) fn clear(&mut self) {
-        self.batches.clear();
-    }
-
     /// The first batch that ends at or after `offset`; `None` if that may be one no longer known,
     /// or there is none.
     pub(crate) fn batch_with(&self, offset: Offset) -> Option<&TailBatch> {
@@ -109,7 +104,5 @@ mod tests {
         assert_eq!(tail.boundary_before(Position(1099)), None);
         assert_eq!(tail.boundary_before(Position(1100)), Some(Position(1100)));
         assert_eq!(tail.boundary_before(Position(1199)), Some(Position(1100)));
-        tail.clear();
-        assert_eq!(tail.batch_with(Offset(500)), None);
     }
 }

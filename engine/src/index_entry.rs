@@ -103,6 +103,14 @@ pub(crate) fn relative(offset: Offset, base: Offset) -> Option<u32> {
         .then_some(distance as u32)
 }
 
+/// The nearest that an index can hold, to search for an offset: 0 for one before the base.
+pub(crate) fn relative_to_search(offset: Offset, base: Offset) -> u32 {
+    offset
+        .0
+        .saturating_sub(base.0)
+        .clamp(0, RELATIVE_OFFSET_MAX) as u32
+}
+
 /// How many of the sorted `entries` satisfy `below`, which none does after the first that does
 /// not.
 pub(crate) fn count_while<E: Entry>(entries: &[u8], below: impl Fn(&E) -> bool) -> usize {

@@ -99,7 +99,8 @@ impl IndexRule {
         (self.max_timestamp, self.max_timestamp_offset)
     }
 
-    fn note_timestamp(&mut self, timestamp: TimestampMs, offset: Offset) {
+    /// A batch with this timestamp is in the segment.
+    pub(crate) fn note_timestamp(&mut self, timestamp: TimestampMs, offset: Offset) {
         if timestamp > self.max_timestamp {
             self.max_timestamp = timestamp;
             self.max_timestamp_offset = offset;

@@ -52,9 +52,13 @@ mod read;
 mod record_check;
 mod recovery;
 mod removal;
+mod replay;
 mod roll;
 mod sealed_segment;
 mod segment_scan;
+#[cfg(test)]
+mod tests;
+mod truncate;
 mod write;
 
 pub use close::Closed;

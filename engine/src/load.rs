@@ -319,13 +319,14 @@ impl Loader {
                 base,
             ));
         };
-        if let Some(opened) = open_active(&self.directory, base, &self.from)? {
+        if let Some(opened) = open_active(&self.directory, base, &self.from.config, self.from.now)?
+        {
             return Ok(opened);
         }
         let path = self.path(base, Kind::Log);
         tracing::warn!(segment = %path.display(), "the last segment is damaged; checking it");
         self.recover_from(base, false)?;
-        open_active(&self.directory, base, &self.from)?.ok_or_else(|| {
+        open_active(&self.directory, base, &self.from.config, self.from.now)?.ok_or_else(|| {
             OpenError::at(&path)(std::io::Error::other("still damaged after its recovery"))
         })
     }
@@ -360,9 +361,9 @@ impl Loader {
 pub(crate) fn open_active(
     directory: &Path,
     base: Offset,
-    from: &LoadFrom,
+    config: &LogConfig,
+    now: TimestampMs,
 ) -> Result<Option<(ActiveSegment, Offset)>, OpenError> {
-    let config = &from.config;
     let path = file_name::path(directory, base, Kind::Log);
     let read_index = |kind| {
         let path = file_name::path(directory, base, kind);
@@ -401,7 +402,7 @@ pub(crate) fn open_active(
         rule,
         age: Age {
             first_timestamp: first,
-            ..Age::new(from.now, config)
+            ..Age::new(now, config)
         },
         tail: HotTail::default(),
     };

@@ -6,7 +6,7 @@
 use crate::active_index::ActiveIndex;
 use crate::batch_walk::{Located, Walk, find_blocking, read_exact_at};
 use crate::file_name::{self, Kind};
-use crate::index_entry::{Entry, floor_position, floor_time, relative};
+use crate::index_entry::{Entry, floor_position, floor_time, relative_to_search};
 use crate::log::Log;
 use crate::record_check;
 use crate::sealed_segment::{self, SealedSegment};
@@ -217,7 +217,7 @@ impl ActiveView {
     }
 
     fn floor_position(&self, offset: Offset) -> io::Result<Position> {
-        let target = relative(offset, self.base_offset).unwrap_or(0);
+        let target = relative_to_search(offset, self.base_offset);
         Ok(floor_position(&self.offsets.entries()?, target))
     }
 }

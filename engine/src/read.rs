@@ -7,7 +7,7 @@
 
 use crate::active_segment::Start;
 use crate::batch_walk::{BLOCK_BYTES, Located, Step, Walk};
-use crate::index_entry::{floor_position, relative};
+use crate::index_entry::{floor_position, relative_to_search};
 use crate::index_map::IndexMap;
 use crate::log::Log;
 use crate::log_slice::LogSlice;
@@ -269,7 +269,7 @@ impl PendingRead {
             ring::offload(move || map_index(&index, &path)).await?;
         }
         let entries = index.entries().unwrap_or(&[]);
-        let target = relative(offset, self.active.base_offset).unwrap_or(u32::MAX);
+        let target = relative_to_search(offset, self.active.base_offset);
         Ok(floor_position(entries, target))
     }
 }

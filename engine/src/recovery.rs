@@ -9,7 +9,7 @@ use crate::index_entry::Entry;
 use crate::index_rule::{IndexRule, Indexed};
 use crate::leader_epochs::LeaderEpochs;
 use crate::open_error::OpenError;
-use crate::segment_scan::{Check, SegmentScan, Stopped};
+use crate::segment_scan::{SegmentScan, Stopped};
 use protocol::batch::{BatchError, BatchHeader};
 use protocol::ids::{Offset, Position};
 use std::fs::{File, OpenOptions};
@@ -55,7 +55,7 @@ pub(crate) fn recover_segment(
         times: Vec::new(),
         next_offset: base_offset,
     };
-    let mut scan = SegmentScan::new(&file, Position::ZERO, end, Check::Crc);
+    let mut scan = SegmentScan::new(&file, Position::ZERO, end);
     let damage = loop {
         match scan.next() {
             Ok(Some((position, batch))) => {

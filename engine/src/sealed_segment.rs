@@ -7,7 +7,7 @@
 use crate::batch_walk::{Walk, find_blocking, read_exact_at};
 use crate::file_name::{self, Kind};
 use crate::index_entry::{
-    Entry, OffsetEntry, TimeEntry, count_while, floor_position, floor_time, nth, relative,
+    Entry, OffsetEntry, TimeEntry, count_while, floor_position, floor_time, nth, relative_to_search,
 };
 use crate::index_map::IndexMap;
 use crate::index_rule::{IndexRule, Indexed};
@@ -104,7 +104,7 @@ impl SealedSegment {
 
     fn floor_mapped(&self, offset: Offset) -> Position {
         let entries = self.offset_index.entries().expect("the index is mapped");
-        let target = relative(offset, self.base_offset).unwrap_or(u32::MAX);
+        let target = relative_to_search(offset, self.base_offset);
         floor_position(entries, target)
     }
 

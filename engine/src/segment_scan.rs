@@ -11,15 +11,6 @@ use std::os::fd::AsFd;
 
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// Whether batches are compared with their checksums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Check {
-    /// Yes.
-    Crc,
-    /// Their bounds are enough.
-    Bounds,
-}
-
 /// Why a scan ended before the end.
 #[derive(Debug)]
 pub(crate) enum Stopped {
@@ -33,7 +24,6 @@ pub(crate) enum Stopped {
 #[derive(Debug)]
 pub(crate) struct SegmentScan<F> {
     file: F,
-    check: Check,
     next: Position,
     end: Position,
     /// The file's bytes from `block_at` on.
@@ -43,10 +33,9 @@ pub(crate) struct SegmentScan<F> {
 
 impl<F: AsFd> SegmentScan<F> {
     /// Scans from a batch's beginning to `end`.
-    pub(crate) fn new(file: F, from: Position, end: Position, check: Check) -> Self {
+    pub(crate) fn new(file: F, from: Position, end: Position) -> Self {
         Self {
             file,
-            check,
             next: from,
             end,
             block: Vec::new(),
@@ -73,9 +62,7 @@ impl<F: AsFd> SegmentScan<F> {
         }
         self.have(at, header.size()).map_err(Stopped::Io)?;
         let batch = BatchView::first_of(self.at(at)).map_err(damaged)?;
-        if self.check == Check::Crc {
-            batch.validate_relaxed().map_err(damaged)?;
-        }
+        batch.validate_relaxed().map_err(damaged)?;
         self.next = at + batch.bytes.len() as u32;
         Ok(Some((
             at,

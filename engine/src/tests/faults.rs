@@ -1,0 +1,148 @@
+//! Failing writes: nothing half-done stays, nothing is acknowledged, and the log goes on where it
+//! can.
+
+use super::*;
+use crate::fault::{self, Fault};
+use protocol::error::ErrorCode;
+use rustix::io::Errno;
+
+fn no_space(bytes_written: usize) -> Fault {
+    Fault {
+        bytes_written,
+        errno: Errno::NOSPC.raw_os_error(),
+        truncate_errno: None,
+    }
+}
+
+fn length(place: &Place) -> u64 {
+    std::fs::metadata(place.path(0, Kind::Log)).unwrap().len()
+}
+
+#[test]
+fn a_full_disk_undoes_the_write_and_the_next_one_tries_again() {
+    let place = Place::new(LogConfig::default());
+    let mut log = place.open(Left::Closed);
+    append(&mut log, idempotent(1, 0, 0, 2)).unwrap();
+    let before = length(&place);
+    let sent = || {
+        [
+            idempotent(1, 0, 2, 2),
+            idempotent(1, 0, 4, 2),
+            idempotent(1, 0, 2, 2),
+        ]
+        .map(of_client)
+    };
+    for bytes_written in [0, 5, 100, 200] {
+        fault::inject(no_space(bytes_written));
+        let results = append_all(&mut log, sent());
+        for result in results {
+            let error = result.unwrap_err();
+            assert!(matches!(error, AppendError::WriteFailed(_)), "{error:?}");
+            assert_eq!(error.code(), ErrorCode::KafkaStorageError);
+        }
+        assert_eq!(length(&place), before, "cut back");
+        assert_eq!(log.log_end_offset(), Offset(2));
+        assert!(!log.is_offline());
+    }
+    fault::inject(no_space(10));
+    let mixed = [idempotent(1, 0, 0, 2), idempotent(1, 0, 2, 2)].map(of_client);
+    let results = append_all(&mut log, mixed);
+    assert!(
+        results[0].as_ref().unwrap().duplicate,
+        "stored before, so it stays answered"
+    );
+    assert!(results[1].is_err());
+    let results = append_all(&mut log, sent());
+    let firsts: Vec<_> = results
+        .iter()
+        .map(|r| r.as_ref().unwrap().first_offset.0)
+        .collect();
+    assert_eq!(firsts, [2, 4, 2]);
+    log.close().unwrap();
+    verify_indexes(&place.directory);
+    assert_eq!(offsets(&place.open(Left::Closed)), [(0, 1), (2, 3), (4, 5)]);
+}
+
+#[test]
+fn an_io_error_or_a_failed_cut_takes_the_log_offline() {
+    let faults = [
+        Fault {
+            bytes_written: 7,
+            errno: Errno::IO.raw_os_error(),
+            truncate_errno: None,
+        },
+        Fault {
+            truncate_errno: Some(Errno::IO.raw_os_error()),
+            ..no_space(7)
+        },
+    ];
+    for fault in faults {
+        let place = Place::new(LogConfig::default());
+        let mut log = place.open(Left::Closed);
+        append(&mut log, batch(1, 1)).unwrap();
+        fault::inject(fault);
+        log.enqueue(of_client(batch(1, 2))).unwrap();
+        let write = log.start_write(NOW).unwrap();
+        log.enqueue(Append {
+            token: 2,
+            ..of_client(batch(1, 3))
+        })
+        .unwrap();
+        let mut done = Vec::new();
+        log.finish_write(run(write.run()), &mut done);
+        assert!(log.is_offline());
+        let write = log.start_write(NOW).expect("who waits is answered");
+        log.finish_write(run(write.run()), &mut done);
+        assert_eq!(
+            done.iter().map(|(token, _)| *token).collect::<Vec<_>>(),
+            [1, 2]
+        );
+        assert!(
+            done.iter()
+                .all(|(_, r)| matches!(r, Err(AppendError::Offline(_)))),
+            "{done:?}"
+        );
+        let refused = log.enqueue(of_client(batch(1, 4)));
+        assert!(matches!(refused, Err(AppendError::Offline(_))));
+        assert_eq!(offsets(&log), [(0, 0)], "what is there can be read");
+        assert!(log.start_flush(crate::FlushTo::LogEnd).is_none());
+        assert!(log.close().is_err(), "its directory is not clean");
+        let log = place.open(Left::Crashed {
+            recovery_point: Offset(0),
+        });
+        assert_eq!(offsets(&log), [(0, 0)]);
+    }
+}
+
+#[test]
+fn a_segment_that_cannot_be_made_leaves_the_old_one_in_use() {
+    let place = Place::new(small_segments());
+    let mut log = place.open(Left::Closed);
+    let mut at = 0;
+    while log.segment_count() < 3 {
+        append(&mut log, idempotent(1, 0, at, 1)).unwrap();
+        at += 1;
+    }
+    // Nothing can be made in a directory that is not there.
+    let moved = place.directory.with_file_name("elsewhere");
+    std::fs::rename(&place.directory, &moved).unwrap();
+    let segments = log.segment_count();
+    let mut failed = None;
+    for _ in 0..40 {
+        match append(&mut log, idempotent(1, 0, at, 1)) {
+            Ok(_) => at += 1,
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+    }
+    assert!(
+        matches!(failed, Some(AppendError::Offline(_))),
+        "{failed:?}"
+    );
+    assert_eq!(
+        (log.segment_count(), log.log_end_offset()),
+        (segments, Offset(at.into()))
+    );
+}

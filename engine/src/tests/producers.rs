@@ -1,0 +1,264 @@
+//! Idempotent and transactional producers: through writes, restarts and truncations.
+
+use super::*;
+use protocol::batch::control::{EndMarker, TransactionResult};
+use protocol::error::ErrorCode;
+
+fn crash() -> Left {
+    Left::Crashed {
+        recovery_point: Offset(0),
+    }
+}
+
+fn marker(producer: i64, result: TransactionResult) -> Append {
+    let marker = EndMarker {
+        result,
+        coordinator_epoch: 1,
+    };
+    let batches = marker.batch(ProducerId(producer), ProducerEpoch(0), NOW);
+    Append {
+        origin: Origin::Coordinator,
+        ..of_client(batches.into())
+    }
+}
+
+fn transactional(producer: i64, sequence: i32, origin: Origin) -> Append {
+    let options = BatchOptions {
+        producer_id: ProducerId(producer),
+        producer_epoch: ProducerEpoch(0),
+        base_sequence: sequence,
+        transactional: true,
+        ..BatchOptions::default()
+    };
+    Append {
+        origin,
+        ..of_client(batch_with(1, NOW.0, options))
+    }
+}
+
+#[test]
+fn duplicates_are_answered_with_what_was_stored() {
+    let place = Place::new(LogConfig::default());
+    let mut log = place.open(Left::Closed);
+    let originals: Vec<_> = (0..6)
+        .map(|at| append(&mut log, idempotent(7, 0, at * 3, 3)).unwrap())
+        .collect();
+    for at in 1..6 {
+        let again = append(&mut log, idempotent(7, 0, at * 3, 3)).unwrap();
+        let original = originals[at as usize];
+        assert!(again.duplicate && !original.duplicate);
+        assert_eq!(again.first_offset, original.first_offset);
+        assert_eq!(again.last_offset, original.last_offset);
+        assert_eq!(again.log_append_time, NOW);
+    }
+    let forgotten = append(&mut log, idempotent(7, 0, 0, 3)).unwrap_err();
+    assert_eq!(forgotten.code(), ErrorCode::OutOfOrderSequenceNumber);
+    assert_eq!(log.log_end_offset(), Offset(18));
+}
+
+#[test]
+fn a_duplicate_in_the_same_write_gets_the_same_offsets() {
+    let place = Place::new(LogConfig::default());
+    let mut log = place.open(Left::Closed);
+    let sent = [
+        idempotent(1, 0, 0, 2),
+        idempotent(1, 0, 0, 2),
+        idempotent(1, 0, 2, 1),
+    ];
+    let results = append_all(&mut log, sent.map(of_client));
+    let firsts: Vec<_> = results
+        .iter()
+        .map(|r| r.as_ref().unwrap().first_offset.0)
+        .collect();
+    assert_eq!(firsts, [0, 0, 2]);
+    assert_eq!(log.log_end_offset(), Offset(3));
+}
+
+#[test]
+fn gaps_and_old_epochs_are_refused_and_do_no_harm_to_others() {
+    let place = Place::new(LogConfig::default());
+    let mut log = place.open(Left::Closed);
+    let results = append_all(
+        &mut log,
+        [
+            idempotent(1, 5, 10, 1),
+            idempotent(1, 5, 12, 1),
+            idempotent(2, 0, 0, 1),
+            idempotent(1, 4, 11, 1),
+            idempotent(1, 6, 11, 1),
+            idempotent(1, 5, 11, 1),
+            idempotent(1, 6, 0, 1),
+            idempotent(1, 5, 12, 1),
+        ]
+        .map(of_client),
+    );
+    let codes: Vec<_> = results
+        .iter()
+        .map(|r| r.as_ref().err().map(AppendError::code))
+        .collect();
+    let (order, epoch) = (
+        ErrorCode::OutOfOrderSequenceNumber,
+        ErrorCode::InvalidProducerEpoch,
+    );
+    assert_eq!(
+        codes,
+        [
+            None,
+            Some(order),
+            None,
+            Some(epoch),
+            Some(order),
+            None,
+            None,
+            Some(epoch)
+        ]
+    );
+    assert_eq!(log.log_end_offset(), Offset(4));
+}
+
+#[test]
+fn producers_outlive_restarts_clean_and_unclean() {
+    for left in [Left::Closed, crash()] {
+        let place = Place::new(small_segments());
+        let mut log = place.open(Left::Closed);
+        for at in 0..60 {
+            append(&mut log, idempotent(7, 0, at * 2, 2)).unwrap();
+        }
+        assert!(log.segment_count() > 2);
+        if left == Left::Closed {
+            log.close().unwrap();
+        } else {
+            drop(log);
+        }
+        let mut log = place.open(left);
+        assert_eq!(log.producer_count(), 1);
+        assert!(
+            append(&mut log, idempotent(7, 0, 118, 2))
+                .unwrap()
+                .duplicate
+        );
+        let gap = append(&mut log, idempotent(7, 0, 121, 1)).unwrap_err();
+        assert_eq!(gap.code(), ErrorCode::OutOfOrderSequenceNumber);
+        assert!(
+            !append(&mut log, idempotent(7, 0, 120, 2))
+                .unwrap()
+                .duplicate
+        );
+    }
+}
+
+#[test]
+fn snapshots_are_kept_at_segments_and_at_the_end() {
+    let place = Place::new(small_segments());
+    let mut log = place.open(Left::Closed);
+    for at in 0..60 {
+        append(&mut log, idempotent(7, 0, at, 1)).unwrap();
+    }
+    let snapshots = || {
+        let files = crate::leftovers::list(&place.directory).unwrap();
+        let mut at: Vec<i64> = files
+            .iter()
+            .filter(|f| f.kind == Kind::Snapshot)
+            .map(|f| f.base_offset.0)
+            .collect();
+        at.sort_unstable();
+        at
+    };
+    assert_eq!(
+        snapshots(),
+        place.bases()[1..],
+        "one where each segment begins"
+    );
+    log.close().unwrap();
+    let closed: Vec<i64> = place.bases()[1..].iter().copied().chain([60]).collect();
+    assert_eq!(snapshots(), closed);
+    for offset in [1, 59] {
+        std::fs::write(place.path(offset, Kind::Snapshot), b"stray").unwrap();
+    }
+    place.open(Left::Closed);
+    assert_eq!(snapshots(), closed, "strays are gone");
+}
+
+#[test]
+fn a_damaged_snapshot_is_passed_over() {
+    let place = Place::new(small_segments());
+    let mut log = place.open(Left::Closed);
+    for at in 0..60 {
+        append(&mut log, idempotent(7, 0, at, 1)).unwrap();
+    }
+    log.close().unwrap();
+    for base in place.bases().iter().skip(2).copied().chain([60]) {
+        std::fs::write(place.path(base, Kind::Snapshot), b"not a snapshot").unwrap();
+    }
+    let mut log = place.open(Left::Closed);
+    assert!(append(&mut log, idempotent(7, 0, 59, 1)).unwrap().duplicate);
+    assert!(append(&mut log, idempotent(7, 0, 60, 1)).is_ok());
+}
+
+#[test]
+fn silent_producers_are_forgotten() {
+    let place = Place::new(LogConfig {
+        producer_expiration_ms: 1000,
+        ..LogConfig::default()
+    });
+    let mut log = place.open(Left::Closed);
+    append(&mut log, idempotent(7, 0, 0, 1)).unwrap();
+    log.expire_producers(NOW + 999);
+    assert_eq!(log.producer_count(), 1);
+    log.expire_producers(NOW + 1000);
+    assert_eq!(log.producer_count(), 0);
+    assert!(
+        append(&mut log, idempotent(7, 0, 55, 1)).is_ok(),
+        "a new one to the log"
+    );
+}
+
+#[test]
+fn a_transaction_must_be_verified_once_and_ends_with_its_marker() {
+    let place = Place::new(LogConfig::default());
+    let mut log = place.open(Left::Closed);
+    let mut send = |append| append_all(&mut log, [append]).pop().unwrap();
+    let refused = send(transactional(5, 0, Origin::Client)).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::InvalidTxnState);
+    send(transactional(5, 0, Origin::VerifiedClient)).unwrap();
+    send(transactional(5, 1, Origin::Client)).unwrap();
+    let outside = send(of_client(idempotent(5, 0, 2, 1))).unwrap_err();
+    assert_eq!(outside.code(), ErrorCode::InvalidTxnState);
+    send(marker(5, TransactionResult::Commit)).unwrap();
+    let after = send(transactional(5, 2, Origin::Client)).unwrap_err();
+    assert_eq!(after.code(), ErrorCode::InvalidTxnState);
+}
+
+#[test]
+fn the_last_stable_offset_follows_transactions_and_survives_restarts() {
+    for left in [None, Some(Left::Closed), Some(crash())] {
+        let place = Place::new(LogConfig::default());
+        let mut log = place.open(Left::Closed);
+        let plain = || of_client(batch(1, 1000));
+        append_all(
+            &mut log,
+            [
+                plain(),
+                transactional(5, 0, Origin::VerifiedClient),
+                plain(),
+            ],
+        );
+        append_all(&mut log, [transactional(6, 0, Origin::VerifiedClient)]);
+        append_all(&mut log, [marker(5, TransactionResult::Abort), plain()]);
+        let stable = |log: &Log, mark| log.last_stable_offset(Offset(mark)).0;
+        assert_eq!(stable(&log, 1), 1);
+        assert_eq!(stable(&log, 4), 1, "the marker is not replicated");
+        assert_eq!(stable(&log, 6), 3);
+        if let Some(left) = left {
+            if left == Left::Closed {
+                log.close().unwrap();
+            }
+            log = place.open(left);
+        }
+        assert_eq!(stable(&log, 6), 3);
+        append_all(&mut log, [marker(6, TransactionResult::Commit)]);
+        log.on_high_watermark(Offset(6));
+        assert_eq!(stable(&log, 6), 3);
+        assert_eq!(stable(&log, 7), 7);
+    }
+}

@@ -1,0 +1,253 @@
+//! After unclean stops: what was written whole stays, the rest goes, and the next start is right.
+
+use super::*;
+
+fn crash(recovery_point: i64) -> Left {
+    Left::Crashed {
+        recovery_point: Offset(recovery_point),
+    }
+}
+
+fn filled(place: &Place, batches: i64) -> Log {
+    let mut log = place.open(Left::Closed);
+    for at in 0..batches {
+        let append = Append {
+            leader_epoch: LeaderEpoch(at as i32 / 7),
+            ..of_client(batch(3, 1000 + at))
+        };
+        append_all(&mut log, [append]).pop().unwrap().unwrap();
+    }
+    log
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn a_cut_at_any_byte_leaves_the_whole_batches_before_it() {
+    let original = Place::new(LogConfig {
+        index_interval_bytes: 200,
+        ..LogConfig::default()
+    });
+    drop(filled(&original, 12));
+    let size = std::fs::metadata(original.path(0, Kind::Log))
+        .unwrap()
+        .len();
+    let one = size / 12;
+    for cut in size - 3 * one..=size {
+        let place = Place::new((*original.config).clone());
+        copy(&original.directory, &place.directory);
+        std::fs::File::options()
+            .write(true)
+            .open(place.path(0, Kind::Log))
+            .unwrap()
+            .set_len(cut)
+            .unwrap();
+        let mut log = place.open(crash(0));
+        let whole = (cut / one) as i64;
+        assert_eq!(log.log_end_offset(), Offset(whole * 3), "cut at {cut}");
+        assert_eq!(offsets(&log).len() as i64, whole);
+        assert_eq!(
+            std::fs::metadata(place.path(0, Kind::Log)).unwrap().len(),
+            whole as u64 * one
+        );
+        assert_eq!(
+            append(&mut log, batch(2, 5000)).unwrap().first_offset,
+            Offset(whole * 3)
+        );
+        log.close().unwrap();
+        verify_indexes(&place.directory);
+    }
+}
+
+#[test]
+fn a_flipped_bit_ends_the_log_before_its_batch() {
+    let original = Place::new(small_segments());
+    drop(filled(&original, 60));
+    let bases = original.bases();
+    let mut seed = 1u64;
+    for _ in 0..60 {
+        seed = seed
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        let place = Place::new((*original.config).clone());
+        copy(&original.directory, &place.directory);
+        let base = bases[(seed >> 33) as usize % bases.len()];
+        let path = place.path(base, Kind::Log);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let bit = (seed >> 20) as usize % (bytes.len() * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        // Base offset and leader epoch are not under the CRC: a changed one may pass.
+        let batch = bytes.len() / (bytes.len() / 151.max(1)).max(1);
+        let _ = batch;
+        std::fs::write(&path, &bytes).unwrap();
+        let log = place.open(crash(0));
+        let read = offsets(&log);
+        assert!(read.windows(2).all(|w| w[0].1 < w[1].0), "{read:?}");
+        assert!(read.iter().take_while(|(first, _)| *first < base).count() as i64 * 3 >= base);
+        log.close().unwrap();
+        let again = place.open(Left::Closed);
+        assert_eq!(offsets(&again), read);
+    }
+}
+
+#[test]
+fn only_segments_from_the_recovery_point_on_are_checked() {
+    let place = Place::new(small_segments());
+    drop(filled(&place, 60));
+    let bases = place.bases();
+    let path = place.path(bases[0], Kind::Log);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.len() - 3;
+    bytes[at] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let log = place.open(crash(bases[1]));
+    assert_eq!(
+        log.log_end_offset(),
+        Offset(180),
+        "the damaged one was not looked at"
+    );
+    assert_eq!(log.recovery_point(), Offset(bases[1]));
+    drop(log);
+    let log = place.open(crash(bases[1] - 1));
+    assert!(log.log_end_offset() < Offset(bases[1]));
+    assert_eq!(place.bases(), [0], "what followed the damage is gone");
+}
+
+#[test]
+fn leader_epochs_are_completed_from_the_batches_and_cut_with_them() {
+    let place = Place::new(small_segments());
+    let log = filled(&place, 60);
+    let expected = log.epochs.clone();
+    drop(log);
+    std::fs::write(
+        place.directory.join("leader-epoch-checkpoint"),
+        "0\n1\n0 0\n",
+    )
+    .unwrap();
+    let log = place.open(crash(0));
+    assert_eq!(log.epochs, expected);
+    drop(log);
+    std::fs::write(
+        place.directory.join("leader-epoch-checkpoint"),
+        "0\n2\n0 0\n99 180\n",
+    )
+    .unwrap();
+    let log = place.open(Left::Closed);
+    assert_eq!(
+        log.latest_epoch(),
+        Some(LeaderEpoch(0)),
+        "an epoch beyond the end"
+    );
+}
+
+#[test]
+fn missing_indexes_are_built_and_orphans_removed() {
+    let place = Place::new(small_segments());
+    filled(&place, 60).close().unwrap();
+    let bases = place.bases();
+    std::fs::remove_file(place.path(bases[1], Kind::OffsetIndex)).unwrap();
+    std::fs::remove_file(place.path(bases[2], Kind::TimeIndex)).unwrap();
+    std::fs::write(place.path(bases[3], Kind::OffsetIndex), [0; 13]).unwrap();
+    std::fs::write(place.path(7777, Kind::TimeIndex), [0; 12]).unwrap();
+    let log = place.open(Left::Closed);
+    assert_eq!(offsets(&log).len(), 60);
+    assert!(!place.path(7777, Kind::TimeIndex).exists());
+    log.close().unwrap();
+    verify_indexes(&place.directory);
+}
+
+#[test]
+fn a_clean_start_leaves_every_file_as_it_was() {
+    let place = Place::new(small_segments());
+    filled(&place, 60).close().unwrap();
+    let contents = || {
+        let entries = std::fs::read_dir(&place.directory)
+            .unwrap()
+            .map(|e| e.unwrap().path());
+        let mut contents: Vec<_> = entries
+            .map(|path| (std::fs::read(&path).unwrap(), path))
+            .collect();
+        contents.sort();
+        contents
+    };
+    let before = contents();
+    let log = place.open(Left::Closed);
+    assert_eq!(log.recovery_point(), Offset(180));
+    assert_eq!(contents(), before);
+    log.close().unwrap();
+    assert_eq!(contents(), before);
+    place.open(crash(0)).close().unwrap();
+    assert_eq!(
+        contents(),
+        before,
+        "nor does a recovery of sound files change them"
+    );
+}
+
+#[test]
+fn a_log_that_ends_before_its_start_begins_anew() {
+    let place = Place::new(small_segments());
+    filled(&place, 20).close().unwrap();
+    let mut log = place.open_from(Left::Closed, Offset(100));
+    assert_eq!(
+        (log.log_start_offset(), log.log_end_offset()),
+        (Offset(100), Offset(100))
+    );
+    assert_eq!(place.bases(), [100]);
+    assert_eq!(
+        append(&mut log, batch(1, 1)).unwrap().first_offset,
+        Offset(100)
+    );
+}
+
+#[test]
+fn a_start_offset_within_a_segment_hides_what_is_before_it() {
+    let place = Place::new(small_segments());
+    filled(&place, 20).close().unwrap();
+    let log = place.open_from(Left::Closed, Offset(31));
+    assert_eq!(log.log_start_offset(), Offset(31));
+    let from = ReadFrom {
+        offset: Offset(30),
+        upper_bound: Offset(60),
+        bytes_max: 1,
+        min_one_batch: true,
+    };
+    assert!(log.read(from).is_err());
+    assert_eq!(
+        offsets(&log).first(),
+        Some(&(30, 32)),
+        "whole batches are sent"
+    );
+    assert_eq!(log.epoch_of(Offset(31)), Some(LeaderEpoch(1)));
+}
+
+#[test]
+fn segments_of_old_formats_are_not_cut() {
+    use protocol::legacy_record_set::{LegacyBuilder, LegacyMagic};
+    let place = Place::new(LogConfig::default());
+    place.open(Left::Closed).close().unwrap();
+    let mut old = LegacyBuilder::new(LegacyMagic::V1, protocol::batch::Compression::None, None);
+    old.append(Offset(0), TimestampMs(5), Some(b"k"), Some(b"v"));
+    std::fs::write(place.path(0, Kind::Log), old.finish()).unwrap();
+    let refused = Log::load(LoadFrom {
+        directory: place.directory.clone(),
+        topic_partition: TopicPartition::new("t", PartitionIndex(0)),
+        config: place.config.clone(),
+        log_start: Offset(0),
+        recovery_point: Offset(0),
+        clean: false,
+        now: NOW,
+    });
+    assert!(
+        matches!(refused, Err(crate::OpenError::OldFormat { magic: 1, .. })),
+        "{refused:?}"
+    );
+    let log = place.open(Left::Closed);
+    assert_eq!(log.log_end_offset(), Offset(1), "read after a clean stop");
+}

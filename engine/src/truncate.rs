@@ -1,0 +1,244 @@
+//! Taking records back from the end of a log: a follower's log that diverged from its leader's, or
+//! one that begins anew elsewhere.
+//!
+//! Blocking: lend the log to `ring::offload`. Segments that go as a whole are renamed to
+//! `.deleted` and removed later, since reads may be using them; indexes are replaced by shorter
+//! ones, since maps may be made of them. If a step fails, the log is offline.
+
+use crate::active_segment::{ActiveSegment, Start};
+use crate::atomic_file;
+use crate::batch_walk::{Walk, find_blocking};
+use crate::checkpoint;
+use crate::file_name::{self, FileName, Kind, Stage};
+use crate::index_entry::{
+    Entry, OffsetEntry, TimeEntry, count_while, floor_position, relative_to_search,
+};
+use crate::load::open_active;
+use crate::log::Log;
+use crate::partition_files;
+use crate::producer_load::Replay;
+use crate::removal::Removal;
+use crate::roll::{self, IndexEnds};
+use protocol::ids::{Offset, Position, TimestampMs};
+use ring::file::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+impl Log {
+    /// Drops every record from `target` on. Nothing happens to the records if the log ends before.
+    ///
+    /// # Panics
+    /// If a write or a flush is in flight.
+    pub fn truncate_to(&mut self, target: Offset, now: TimestampMs) -> io::Result<Vec<Removal>> {
+        self.check_idle()?;
+        if target >= self.log_end {
+            // Epochs without records may have been begun at the log's end.
+            if self.epochs.truncate_from_end(self.log_end) {
+                self.store_epochs()?;
+            }
+            return Ok(Vec::new());
+        }
+        if target < self.segments.first_base() {
+            return self.truncate_fully_and_start_at(target, now);
+        }
+        tracing::info!(partition = %self.topic_partition, from = %self.log_end, to = %target, "truncating");
+        let truncated = self.truncate_within(target, now);
+        self.offline_if_failed(truncated)
+    }
+
+    /// Drops every record and goes on at `start`.
+    ///
+    /// # Panics
+    /// If a write or a flush is in flight.
+    pub fn truncate_fully_and_start_at(
+        &mut self,
+        start: Offset,
+        now: TimestampMs,
+    ) -> io::Result<Vec<Removal>> {
+        self.check_idle()?;
+        tracing::info!(partition = %self.topic_partition, from = %self.log_end, to = %start, "beginning anew");
+        let restarted = self.restart_at(start, now);
+        self.offline_if_failed(restarted)
+    }
+
+    fn check_idle(&self) -> io::Result<()> {
+        assert!(
+            !self.write_in_flight() && !self.flush.in_flight,
+            "a plan of this log is running"
+        );
+        match &self.offline {
+            Some(reason) => Err(io::Error::other(format!("the log is offline: {reason}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn offline_if_failed<T>(&mut self, done: io::Result<T>) -> io::Result<T> {
+        done.inspect_err(|error| self.go_offline(&format!("truncation failed: {error}")))
+    }
+
+    fn truncate_within(&mut self, target: Offset, now: TimestampMs) -> io::Result<Vec<Removal>> {
+        let active = &self.segments.active;
+        IndexEnds::of(active).store_blocking(&self.directory)?;
+        let at = self.segments.floor(target);
+        let (base, end) = match self.segments.sealed.get(at) {
+            Some(segment) => (segment.base_offset, segment.end),
+            None => (active.base_offset, active.end),
+        };
+        let mut removed = Vec::new();
+        for segment in self.segments.sealed.iter().skip(at + 1) {
+            removed.extend(self.give_up(segment.base_offset)?);
+        }
+        if base != active.base_offset {
+            removed.extend(self.give_up(active.base_offset)?);
+        }
+        self.cut_segment(base, end, target)?;
+        let mut active = self.reopen(base, now)?;
+        note_later_timestamps(&mut active)?;
+        self.segments.active = active;
+        Arc::make_mut(&mut self.segments.sealed).truncate(at);
+        self.log_end = target;
+        self.log_start = self.log_start.min(target);
+        self.recovery_point = self.recovery_point.min(target);
+        self.flush
+            .unsynced
+            .retain(|segment| segment.base_offset < base);
+        self.epochs.truncate_from_end(target);
+        self.store_epochs()?;
+        self.reload_producers(now)?;
+        Ok(self.removal_of(removed))
+    }
+
+    fn restart_at(&mut self, start: Offset, now: TimestampMs) -> io::Result<Vec<Removal>> {
+        let mut removed = Vec::new();
+        for segment in self.segments.sealed.iter() {
+            removed.extend(self.give_up(segment.base_offset)?);
+        }
+        removed.extend(self.give_up(self.segments.active.base_offset)?);
+        self.snapshots.remove_where(&self.directory, |_| true)?;
+        self.snapshots.covered = Offset::ZERO;
+        let file = roll::make_segment(&self.directory, start)?;
+        self.segments.active = ActiveSegment::new(start, File::from_std(file), now, &self.config);
+        self.segments.sealed = Arc::default();
+        self.flush.unsynced.clear();
+        self.producers.clear();
+        self.epochs.clear();
+        self.store_epochs()?;
+        self.log_start = start;
+        self.log_end = start;
+        self.recovery_point = start;
+        atomic_file::sync_directory(&self.directory)?;
+        Ok(self.removal_of(removed))
+    }
+
+    /// Renames a segment's files, and gives their new paths.
+    fn give_up(&self, base_offset: Offset) -> io::Result<Vec<PathBuf>> {
+        let mut renamed = Vec::new();
+        for kind in [
+            Kind::Log,
+            Kind::OffsetIndex,
+            Kind::TimeIndex,
+            Kind::TxnIndex,
+        ] {
+            let name = FileName {
+                base_offset,
+                kind,
+                stage: Stage::Settled,
+            };
+            let deleted = FileName {
+                stage: Stage::Deleted,
+                ..name
+            }
+            .within(&self.directory);
+            match std::fs::rename(name.within(&self.directory), &deleted) {
+                Ok(()) => renamed.push(deleted),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(renamed)
+    }
+
+    fn removal_of(&self, files: Vec<PathBuf>) -> Vec<Removal> {
+        if files.is_empty() {
+            return Vec::new();
+        }
+        vec![Removal::of_files(files, self.config.file_delete_delay_ms)]
+    }
+
+    /// Cuts a segment's files before the batch that holds `target`.
+    fn cut_segment(&self, base: Offset, end: Position, target: Offset) -> io::Result<()> {
+        let path = |kind| file_name::path(&self.directory, base, kind);
+        let offsets = std::fs::read(path(Kind::OffsetIndex))?;
+        let times = std::fs::read(path(Kind::TimeIndex))?;
+        let bound = relative_to_search(target, base);
+        let log = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path(Kind::Log))?;
+        let walk = Walk::new(floor_position(&offsets, bound), end);
+        let first_gone = find_blocking(&log, walk, |b| b.last_offset >= target)?;
+        log.set_len(u64::from(first_gone.map_or(end, |batch| batch.position).0))?;
+        let kept = count_while::<OffsetEntry>(&offsets, |e| e.relative_offset < bound);
+        let offsets = &offsets[..kept * OffsetEntry::BYTES];
+        atomic_file::replace_derived(&path(Kind::OffsetIndex), offsets)?;
+        let kept = count_while::<TimeEntry>(&times, |e| e.relative_offset < bound);
+        let times = &times[..kept * TimeEntry::BYTES];
+        atomic_file::replace_derived(&path(Kind::TimeIndex), times)
+    }
+
+    fn reopen(&self, base: Offset, now: TimestampMs) -> io::Result<ActiveSegment> {
+        let opened = open_active(&self.directory, base, &self.config, now);
+        match opened.map_err(io::Error::other)? {
+            Some((active, _)) => Ok(active),
+            None => Err(io::Error::other("the segment is damaged")),
+        }
+    }
+
+    fn reload_producers(&mut self, now: TimestampMs) -> io::Result<()> {
+        let (start, end) = (self.log_start, self.log_end);
+        if self.producers.iter().len() == 0 {
+            self.producers.clear();
+            self.snapshots
+                .remove_where(&self.directory, |at| at > end || at <= start)?;
+            self.snapshots.covered = self.snapshots.offsets.last().copied().unwrap_or(start);
+            return self.snapshots.take(&self.directory, end, &self.producers);
+        }
+        let sealed = self.segments.sealed.iter().map(|s| (s.base_offset, s.end));
+        let active = (self.segments.active.base_offset, self.segments.active.end);
+        let segments: Vec<_> = sealed.chain([active]).collect();
+        let replay = Replay {
+            directory: &self.directory,
+            segments: &segments,
+            log_start: start,
+            log_end: end,
+            now,
+            expiration_ms: self.config.producer_expiration_ms,
+        };
+        self.producers = replay.load(&mut self.snapshots, false)?;
+        Ok(())
+    }
+
+    fn store_epochs(&mut self) -> io::Result<()> {
+        let path = self.directory.join(partition_files::EPOCHS);
+        checkpoint::write_epochs(&path, self.epochs.entries())?;
+        self.epochs_dirty = false;
+        Ok(())
+    }
+}
+
+/// The time index ends before the batches do: the largest timestamp may be behind its last entry.
+fn note_later_timestamps(active: &mut ActiveSegment) -> io::Result<()> {
+    let (_, indexed) = active.rule.max_timestamp();
+    let start = match active.start_of(indexed) {
+        Start::At(position) => position,
+        Start::InFile(_) => Position::ZERO,
+    };
+    let rule = &mut active.rule;
+    find_blocking(&active.file, Walk::new(start, active.end), |batch| {
+        rule.note_timestamp(batch.max_timestamp, batch.last_offset);
+        false
+    })?;
+    Ok(())
+}
