@@ -126,32 +126,33 @@ pub(crate) struct LogOptions {
 
 /// Dumps all files. Exit code 1 for what Kafka's tool dies of.
 pub fn run(options: &Options) -> ExitCode {
-    if options.files.is_empty() {
-        eprintln!("Missing required argument \"[files]\"");
-        return ExitCode::FAILURE;
-    }
     let mut out = BufWriter::new(io::stdout().lock());
-    let mut mismatches = Mismatches::default();
-    let result = dump_all(options, &mut out, &mut mismatches);
-    let flushed = out.flush();
     let errors = &mut io::stderr().lock();
-    match (result, flushed) {
-        (Ok(()), Ok(())) => match mismatches.print(errors) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
-        (Err(fatal), _) => {
-            // Nothing is left to do if standard error is gone as well.
-            let _ = writeln!(errors, "{fatal}");
-            ExitCode::FAILURE
-        }
-        (Ok(()), Err(_)) => ExitCode::FAILURE,
+    let code = dump(options, &mut out, errors);
+    match out.flush() {
+        Ok(()) => code.into(),
+        Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// Dumps all files and gives the exit code.
+fn dump(options: &Options, out: &mut dyn Write, errors: &mut dyn Write) -> u8 {
+    let mut mismatches = Mismatches::default();
+    let dumped = match options.files.is_empty() {
+        true => writeln!(errors, "Missing required argument \"[files]\"").map(|()| 1),
+        false => match dump_all(options, out, errors, &mut mismatches) {
+            Ok(()) => mismatches.print(errors).map(|()| 0),
+            Err(fatal) => writeln!(errors, "{fatal}").map(|()| 1),
+        },
+    };
+    // With standard error gone there is nobody left to tell.
+    dumped.unwrap_or(1)
 }
 
 fn dump_all(
     options: &Options,
     out: &mut dyn Write,
+    errors: &mut dyn Write,
     mismatches: &mut Mismatches,
 ) -> Result<(), Fatal> {
     let log_options = LogOptions {
@@ -175,12 +176,9 @@ fn dump_all(
             }
             "index" => offset_index::dump(&path, options, out, mismatches)?,
             "timeindex" => time_index::dump(&path, options, out, mismatches)?,
-            "snapshot" => producer_snapshot::dump(&path, out)?,
+            "snapshot" => producer_snapshot::dump(&path, out, errors)?,
             "txnindex" => transaction_index::dump(&path, out)?,
-            _ => {
-                out.flush()?;
-                eprintln!("Ignoring unknown file {}", path.display());
-            }
+            _ => writeln!(errors, "Ignoring unknown file {}", path.display())?,
         }
     }
     Ok(())

@@ -108,8 +108,8 @@ impl Reader<'_> {
         while let Some(tag) = self.input.next_tag(&mut tags) {
             match fields.iter().position(|field| self.has_tag(field, tag)) {
                 Some(at) => {
-                    let value = self.read_field(&fields[at]);
-                    values[at] = Some(value).filter(|value| *value != default(&fields[at]));
+                    let value = self.read_tagged(&fields[at]);
+                    values[at] = Some(value).filter(|value| *value != self.default_of(&fields[at]));
                 }
                 None => self.input.skip_tag(&tags),
             }
@@ -128,6 +128,18 @@ impl Reader<'_> {
 
     fn read_field(&mut self, field: &Field) -> Json {
         self.read(&field.kind, field.nullable.contains(&self.version))
+    }
+
+    /// A tagged struct says whether it is null otherwise than one in its place.
+    fn read_tagged(&mut self, field: &Field) -> Json {
+        let may_be_null = field.nullable.contains(&self.version);
+        match &field.kind {
+            Kind::Struct(name) if may_be_null => match self.input.unsigned_varint() {
+                0 => Json::Null,
+                _ => self.read_struct(name),
+            },
+            kind => self.read(kind, may_be_null),
+        }
     }
 
     fn read(&mut self, kind: &Kind, nullable: bool) -> Json {
@@ -151,6 +163,7 @@ impl Reader<'_> {
                 None => Json::Null,
             },
             Kind::Bytes => Json::Bytes(input.bytes().into_owned()),
+            Kind::Struct(_) if nullable && input.i8() < 0 => Json::Null,
             Kind::Struct(name) => self.read_struct(name),
             Kind::Array(element) => self.read_array(element, nullable),
         }
@@ -177,23 +190,34 @@ impl Reader<'_> {
         }
         Json::Array(elements)
     }
-}
 
-/// The default of a field, as it would be read.
-fn default(field: &Field) -> Json {
-    if field.default == Some("null") {
-        return Json::Null;
-    }
-    let text = field.default.unwrap_or_default();
-    match &field.kind {
-        Kind::Bool => Json::Bool(text == "true"),
-        Kind::Signed(_) | Kind::Unsigned16 => Json::Whole(text.parse().unwrap_or(0)),
-        Kind::Double => Json::Double(text.parse().unwrap_or(0.0)),
-        Kind::Uuid => Json::Text(protocol::ids::Uuid::ZERO.to_string()),
-        Kind::Text => Json::Text(text.to_owned()),
-        Kind::Bytes => Json::Bytes(Vec::new()),
-        Kind::Array(_) => Json::Array(Vec::new()),
-        Kind::Struct(_) => Json::Object(Vec::new()),
+    /// The default of a field, as it would be read.
+    fn default_of(&self, field: &Field) -> Json {
+        if field.default == Some("null") {
+            return Json::Null;
+        }
+        let text = field.default.unwrap_or_default();
+        match &field.kind {
+            Kind::Bool => Json::Bool(text == "true"),
+            Kind::Signed(_) | Kind::Unsigned16 => Json::Whole(text.parse().unwrap_or(0)),
+            Kind::Double => Json::Double(text.parse().unwrap_or(0.0)),
+            Kind::Uuid => Json::Text(protocol::ids::Uuid::ZERO.to_string()),
+            Kind::Text => Json::Text(text.to_owned()),
+            Kind::Bytes => Json::Bytes(Vec::new()),
+            Kind::Array(_) => Json::Array(Vec::new()),
+            Kind::Struct(name) => {
+                let fields = self
+                    .message
+                    .structs
+                    .get(name)
+                    .expect("a struct of the message");
+                let plain = fields
+                    .iter()
+                    .filter(|field| field.plain.contains(&self.version));
+                let members = plain.map(|field| (field.json_name.clone(), self.default_of(field)));
+                Json::Object(members.collect())
+            }
+        }
     }
 }
 

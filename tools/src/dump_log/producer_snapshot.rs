@@ -12,7 +12,7 @@ const VERSION: i16 = 1;
 const HEAD_BYTES: usize = 6;
 
 /// Prints a snapshot. A damaged one is an error line, and not the end of the tool.
-pub fn dump(path: &Path, out: &mut dyn Write) -> Result<(), Fatal> {
+pub fn dump(path: &Path, out: &mut dyn Write, errors: &mut dyn Write) -> Result<(), Fatal> {
     let bytes = std::fs::read(path).map_err(|error| Fatal::file(path, &error))?;
     match read(&bytes) {
         Ok(entries) => {
@@ -20,10 +20,7 @@ pub fn dump(path: &Path, out: &mut dyn Write) -> Result<(), Fatal> {
                 print(&entry, out)?;
             }
         }
-        Err(reason) => {
-            out.flush()?;
-            eprintln!("{reason}");
-        }
+        Err(reason) => writeln!(errors, "{reason}")?,
     }
     Ok(())
 }
