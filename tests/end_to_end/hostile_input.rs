@@ -421,7 +421,8 @@ fn five_hundred_announced_frames_of_100_mb_cost_what_was_sent() -> io::Result<()
         "in {:?}",
         begin.elapsed()
     );
-    attacked.assert_grown_at_most(2 * (CONNECTIONS * SENT_BYTES) as u64 + 32 * MIB);
+    // A buffer is up to four times as large as what it holds.
+    attacked.assert_grown_at_most(4 * (CONNECTIONS * SENT_BYTES) as u64 + 32 * MIB);
 
     drop(clients);
     attacked.assert_unharmed();

@@ -377,6 +377,8 @@ pub const API_VERSIONS: i16 = 18;
 pub const CREATE_TOPICS: i16 = 19;
 /// The key of the API DeleteTopics.
 pub const DELETE_TOPICS: i16 = 20;
+/// The key of the API OffsetForLeaderEpoch.
+pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
 /// The key of the API InitProducerId.
 pub const INIT_PRODUCER_ID: i16 = 22;
 
