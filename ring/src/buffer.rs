@@ -20,6 +20,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 mod memory;
+#[cfg(test)]
+mod tests;
+
 use memory::Memory;
 
 /// What released memory is filled with in debug builds.

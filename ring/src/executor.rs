@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Sizes of a runtime.
 #[derive(Clone, Debug)]
@@ -24,8 +24,9 @@ pub struct Options {
     pub buffer_bytes_max: usize,
     /// Unused buffer memory that is kept for re-use.
     pub buffer_bytes_cached_max: usize,
-    /// Polls in one turn before the kernel is asked for completions again.
-    pub polls_per_turn_max: usize,
+    /// How long tasks run in one turn before the kernel is asked for completions again. Checked
+    /// between polls, every few of them.
+    pub turn_time_max: Duration,
 }
 
 impl Default for Options {
@@ -34,10 +35,13 @@ impl Default for Options {
             entries: 1024,
             buffer_bytes_max: 256 << 20,
             buffer_bytes_cached_max: 64 << 20,
-            polls_per_turn_max: 1024,
+            turn_time_max: Duration::from_millis(1),
         }
     }
 }
+
+/// A look at the clock costs a tenth of what a poll does.
+const POLLS_PER_LOOK_AT_CLOCK: u32 = 16;
 
 /// What the futures of this thread reach through [`with_core`].
 pub(crate) struct Core {
@@ -60,7 +64,7 @@ thread_local! {
 /// One thread's runtime. Made on the thread that runs it, and stays there.
 pub struct Runtime {
     core: Box<Core>,
-    polls_per_turn_max: usize,
+    turn_time_max: Duration,
 }
 
 impl Runtime {
@@ -86,7 +90,7 @@ impl Runtime {
                 main_ready: Cell::new(false),
                 end_of_turn: RefCell::default(),
             }),
-            polls_per_turn_max: options.polls_per_turn_max,
+            turn_time_max: options.turn_time_max,
         })
     }
 
@@ -96,6 +100,10 @@ impl Runtime {
     /// # Panics
     /// Inside another `block_on` of this thread.
     pub fn block_on<F: Future>(&mut self, future: F) -> F::Output {
+        assert!(
+            CURRENT.get().is_null(),
+            "a runtime is running on this thread already"
+        );
         let core = &*self.core;
         let _entered = Entered::new(core);
         let waker = TaskId::main(core.doorbell.runtime).waker();
@@ -103,15 +111,16 @@ impl Runtime {
         let mut future = pin!(future);
         core.now.set(Instant::now());
         core.main_ready.set(true);
+        core.wake_from_outside();
         loop {
             if core.main_ready.take()
                 && let Poll::Ready(output) = future.as_mut().poll(&mut cx)
             {
                 return output;
             }
-            core.run_ready(self.polls_per_turn_max);
+            core.run_ready(self.turn_time_max);
             if core.wake_end_of_turn() {
-                core.run_ready(self.polls_per_turn_max);
+                core.run_ready(self.turn_time_max);
             }
             core.enter_kernel();
         }
@@ -174,10 +183,13 @@ pub async fn yield_to_end_of_turn() {
 }
 
 impl Core {
-    /// Polls ready tasks in order, those included that become ready meanwhile, but no more than
-    /// `polls_max`.
-    fn run_ready(&self, polls_max: usize) {
-        for _ in 0..polls_max {
+    /// Polls ready tasks in order, those included that become ready meanwhile, until none is left
+    /// or the time is up.
+    fn run_ready(&self, time_max: Duration) {
+        for polls in 1.. {
+            if polls % POLLS_PER_LOOK_AT_CLOCK == 0 && self.now.get().elapsed() > time_max {
+                return;
+            }
             let Some(slot) = self.ready.borrow_mut().pop_front() else {
                 return;
             };
@@ -200,7 +212,10 @@ impl Core {
         let mut waiting = std::mem::take(&mut *self.end_of_turn.borrow_mut());
         let any = !waiting.is_empty();
         waiting.drain(..).for_each(Waker::wake);
-        *self.end_of_turn.borrow_mut() = waiting;
+        let mut now_waiting = self.end_of_turn.borrow_mut();
+        if now_waiting.is_empty() {
+            *now_waiting = waiting;
+        }
         any
     }
 
@@ -222,6 +237,10 @@ impl Core {
         self.doorbell.awake();
         self.now.set(Instant::now());
         self.fire_timers();
+        self.wake_from_outside();
+    }
+
+    fn wake_from_outside(&self) {
         let mut woken = Vec::new();
         self.doorbell.take_woken(&mut woken);
         woken.into_iter().for_each(|id| self.wake(id));
@@ -262,27 +281,26 @@ pub(crate) fn with_core<T>(f: impl FnOnce(&Core) -> T) -> T {
 
 pub(crate) fn with_core_if_any<T>(f: impl FnOnce(&Core) -> T) -> Option<T> {
     let core = CURRENT.get();
-    // SAFETY: either null, or set by an `Entered` that is alive: it borrows the core, and clears
-    // the pointer when it goes.
+    // SAFETY: either null, or set by an `Entered` that is alive: its owner borrows the core, and
+    // it takes the pointer back when it goes.
     unsafe { core.as_ref() }.map(f)
 }
 
 /// Makes a runtime this thread's current one while it lives.
-struct Entered;
+struct Entered {
+    before: *const Core,
+}
 
 impl Entered {
     fn new(core: &Core) -> Self {
-        assert!(
-            CURRENT.get().is_null(),
-            "a runtime is running on this thread already"
-        );
-        CURRENT.set(core);
-        Self
+        Self {
+            before: CURRENT.replace(core),
+        }
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        CURRENT.set(std::ptr::null());
+        CURRENT.set(self.before);
     }
 }

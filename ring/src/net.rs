@@ -60,6 +60,9 @@ impl Listener {
     }
 
     /// The next connection, with its peer's address.
+    ///
+    /// Dropping the future is for the end of the listener: until the kernel has cancelled it, it can
+    /// take the wake-up that another accept waits for.
     pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
         let mut peer = Box::new(Address::empty());
         let name = (&raw mut peer.storage).cast();

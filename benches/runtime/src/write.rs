@@ -86,12 +86,11 @@ async fn drive(options: &WriteOptions) -> Result<(), Box<dyn Error>> {
     let mut files = Vec::new();
     for i in 0..options.files {
         let path = options.directory.join(format!("runtime-bench.written.{i}"));
-        let file = File::from_std(std::fs::File::create(&path)?).with_write_path(
-            match options.path {
+        let file =
+            File::from_std(std::fs::File::create(&path)?).with_write_path(match options.path {
                 Path::Ring => WritePath::Ring,
                 Path::Inline => WritePath::Inline,
-            },
-        );
+            });
         match options.allocate {
             Ahead::No => {}
             Ahead::Extend => file.fallocate(Allocate::Extend, 0, bytes).await?,
@@ -101,7 +100,10 @@ async fn drive(options: &WriteOptions) -> Result<(), Box<dyn Error>> {
     }
     let (cpu, start) = (cpu_time::of_process(std::process::id())?, Instant::now());
     for (i, (_, file)) in files.iter().enumerate() {
-        ring::spawn(run.clone().append(options.clone(), file.clone(), i as u64, bytes));
+        ring::spawn(
+            run.clone()
+                .append(options.clone(), file.clone(), i as u64, bytes),
+        );
     }
     run.done.wait().await;
     let cpu = cpu_time::of_process(std::process::id())? - cpu;
@@ -141,8 +143,13 @@ impl Run {
                 None => due = Instant::now(),
             }
             let began = Instant::now();
-            file.write_vectored_all_at(vec![piece.clone()], position).await.expect("room");
-            self.write_ns.borrow_mut().record(began.elapsed().as_nanos() as u64).expect("grows");
+            file.write_vectored_all_at(vec![piece.clone()], position)
+                .await
+                .expect("room");
+            self.write_ns
+                .borrow_mut()
+                .record(began.elapsed().as_nanos() as u64)
+                .expect("grows");
             position += options.piece_bytes;
             if options.writeback && position - early >= WRITEBACK_BYTES {
                 let (file, from, len) = (file.clone(), early, (position - early) as u32);
@@ -182,13 +189,18 @@ fn matrix(options: &WriteOptions, runs: usize) -> Result<(), Box<dyn Error>> {
     for _ in 0..runs {
         for arguments in &combinations {
             let mut command = Command::new(std::env::current_exe()?);
-            command.args(["write", "--directory"]).arg(&options.directory).args(arguments);
+            command
+                .args(["write", "--directory"])
+                .arg(&options.directory)
+                .args(arguments);
             if !arguments.contains(&"--rate") {
                 command.args(["--mebibytes", "900"]);
             }
             let output = command.output()?;
             let line = String::from_utf8(output.stdout)?;
-            let values = line.split_whitespace().filter_map(|field| field.split_once('='));
+            let values = line
+                .split_whitespace()
+                .filter_map(|field| field.split_once('='));
             let values: Vec<f64> = values.map(|(_, v)| v.parse().unwrap_or(f64::NAN)).collect();
             figures.entry(arguments.join(" ")).or_default().push(values);
         }
