@@ -1,5 +1,5 @@
-//! `cargo xtask gen-messages [--jars DIRECTORY]`: writes the messages of protocol/ from the
-//! schemas inside the jars of Apache Kafka.
+//! `cargo xtask gen-messages [--check] [--jars DIRECTORY]`: writes the messages of protocol/ from
+//! the schemas inside the jars of Apache Kafka, or checks that they are written already.
 //!
 //! The schemas are not kept here: they are read from the jars that `cargo xtask peers` resolves,
 //! or from those in DIRECTORY. What is written is committed. The steps, each in its file: read
@@ -24,8 +24,17 @@ use schema::{Kind, Message};
 /// Which version of Kafka the messages are those of.
 const KAFKA_VERSION: &str = "3.9.1";
 
-/// Writes the messages, from the jars in `directory` or else from those of `cargo xtask peers`.
-pub fn run(directory: Option<&str>) -> Result<(), Failure> {
+/// What to do with the messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// Put them into the workspace.
+    Write,
+    /// Make sure that those of the workspace are the same.
+    Check,
+}
+
+/// Makes the messages, from the jars in `directory` or else from those of `cargo xtask peers`.
+pub fn run(purpose: Purpose, directory: Option<&str>) -> Result<(), Failure> {
     let directory = match directory {
         Some(directory) => PathBuf::from(directory),
         None => {
@@ -38,33 +47,67 @@ pub fn run(directory: Option<&str>) -> Result<(), Failure> {
         .map(|(path, text)| schema::parse(text).map_err(|e| Failure::new(format!("{path}: {e}"))))
         .collect::<Result<Vec<Message>, Failure>>()?;
     let modules = modules(messages)?;
+    let files = files(&modules);
+    match purpose {
+        Purpose::Write => {
+            for folder in ["protocol/src/messages", "protocol/src/records"] {
+                remove_generated(&workspace_root().join(folder))?;
+            }
+            put(workspace_root(), &files)?;
+        }
+        Purpose::Check => {
+            let place = target_directory().join("gen-messages");
+            put(&place, &files)?;
+            compare(&place, &files)?;
+        }
+    }
+    println!("{} messages in {} files", total(&modules), files.len());
+    Ok(())
+}
 
-    let source = workspace_root().join("protocol/src");
+/// All files, by their paths in the workspace.
+fn files(modules: &[Module]) -> BTreeMap<PathBuf, String> {
+    let source = Path::new("protocol/src");
     let mut files = BTreeMap::new();
-    for module in &modules {
+    for module in modules {
         files.insert(source.join(module.path()), emit::module(&module.messages));
     }
-    table::files(&modules, &source, &mut files);
-    for folder in ["messages", "records"] {
-        remove_generated(&source.join(folder))?;
+    table::files(modules, source, &mut files);
+    files.insert("protocol/tests/layouts.txt".into(), layouts::text(modules));
+    let records = "tools/src/dump_log/record_layouts.txt";
+    files.insert(records.into(), layouts::records_text(modules));
+    files
+}
+
+/// Writes the files below `root`, and formats them.
+fn put(root: &Path, files: &BTreeMap<PathBuf, String>) -> Result<(), Failure> {
+    for (path, text) in files {
+        write(&root.join(path), text)?;
     }
-    for (path, text) in &files {
-        write(path, text)?;
-    }
+    let rust = files
+        .keys()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| root.join(path));
     succeed(
         Command::new("rustfmt")
-            .args(["--edition", "2024"])
-            .args(files.keys()),
-    )?;
-    write(
-        &workspace_root().join("protocol/tests/layouts.txt"),
-        &layouts::text(&modules),
-    )?;
-    write(
-        &workspace_root().join("tools/src/dump_log/record_layouts.txt"),
-        &layouts::records_text(&modules),
-    )?;
-    println!("{} messages in {} files", total(&modules), files.len());
+            .args(["--edition", "2024", "--config-path"])
+            .arg(workspace_root())
+            .args(rust),
+    )
+}
+
+/// Compares the files below `place` with those of the workspace.
+fn compare(place: &Path, files: &BTreeMap<PathBuf, String>) -> Result<(), Failure> {
+    for path in files.keys() {
+        let made = fs::read(place.join(path)).map_err(|e| failed(path, &e))?;
+        if fs::read(workspace_root().join(path)).is_ok_and(|there| there == made) {
+            continue;
+        }
+        return Err(Failure::new(format!(
+            "{} is not what the generator writes: run cargo xtask gen-messages",
+            path.display()
+        )));
+    }
     Ok(())
 }
 

@@ -12,6 +12,7 @@ mod step;
 
 use std::process::ExitCode;
 
+use gen_messages::Purpose;
 use step::Failure;
 
 const USAGE: &str = "\
@@ -39,8 +40,12 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         ["check"] => check::run(),
         ["peers"] => peers::run(),
         ["data"] => data::run(),
-        ["gen-messages"] => gen_messages::run(None),
-        ["gen-messages", "--jars", directory] => gen_messages::run(Some(directory)),
+        ["gen-messages"] => gen_messages::run(Purpose::Write, None),
+        ["gen-messages", "--check"] => gen_messages::run(Purpose::Check, None),
+        ["gen-messages", "--jars", directory] => gen_messages::run(Purpose::Write, Some(directory)),
+        ["gen-messages", "--check", "--jars", directory] => {
+            gen_messages::run(Purpose::Check, Some(directory))
+        }
         ["fuzz", minutes @ ..] => fuzz::run(minutes),
         _ => Err(Failure::new(USAGE)),
     }
