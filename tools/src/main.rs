@@ -1,5 +1,6 @@
 //! The `chiplog` command. Each subcommand has a file of its own; this one only tells them apart.
 
+mod bench;
 mod completion;
 mod dump_log;
 mod log_lines;
@@ -23,6 +24,9 @@ enum Command {
     Serve(serve::Options),
     /// Print what is in log segments, indexes and snapshots, as kafka-dump-log does.
     DumpLog(dump_log::Options),
+    /// Measure a broker under load.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Print a completion script for a shell.
     Completion(completion::Options),
 }
@@ -31,6 +35,7 @@ fn main() -> ExitCode {
     match Chiplog::parse().command {
         Command::Serve(options) => serve::run(options),
         Command::DumpLog(options) => dump_log::run(&options),
+        Command::Bench(bench) => bench::run(bench),
         Command::Completion(options) => completion::run::<Chiplog>(&options),
     }
 }
