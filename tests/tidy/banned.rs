@@ -168,8 +168,6 @@ fn nothing_banned_is_in_the_code() {
 const UNSAFE: &[&str] = &[
     // The map of an index.
     "engine/src/index_map.rs",
-    // An allocator that counts, which shows that memory is bounded.
-    "protocol/tests/bounded_memory.rs",
     // What `ring` is compared with: loops on bare system calls.
     "benches/runtime/src/cpu_time.rs",
     "benches/runtime/src/serve_epoll.rs",
