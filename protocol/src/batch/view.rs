@@ -143,9 +143,6 @@ impl<'a> BatchView<'a> {
         if header.has_producer() && header.base_sequence < 0 {
             return refuse("it has a producer id and no sequence number");
         }
-        if header.attributes.is_transactional() && !header.has_producer() {
-            return refuse("it is transactional and has no producer id");
-        }
         Ok(())
     }
 
