@@ -126,8 +126,8 @@ impl Stream {
     /// how much was appended: 0 when the peer has ended its side.
     ///
     /// Dropping the future can lose bytes: do so only to close the connection.
-    pub async fn recv(&self, buffer: Buffer) -> (io::Result<usize>, Buffer) {
-        self.recv_at_most(buffer, usize::MAX).await
+    pub fn recv(&self, buffer: Buffer) -> impl Future<Output = (io::Result<usize>, Buffer)> {
+        self.recv_at_most(buffer, usize::MAX)
     }
 
     /// As [`recv`](Self::recv), but receives at most `bytes_max` bytes: what follows stays in the

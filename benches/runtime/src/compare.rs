@@ -1,11 +1,15 @@
 //! Runs all servers under all loads, interleaved, and prints medians and spreads.
 
-use crate::Kind;
+use crate::{Kind, cpu_time};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long the machine is watched before a run.
+const LOOK_FOR_QUIET: Duration = Duration::from_millis(300);
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct CompareOptions {
@@ -24,6 +28,10 @@ pub struct CompareOptions {
     /// Divides the number of frames, for a quick look.
     #[arg(long, default_value_t = 1)]
     shorten: u64,
+    /// On a machine with other work: begin a run only when that work uses less than this many
+    /// percent of one core, and repeat a run in which it used more.
+    #[arg(long)]
+    quiet_percent: Option<f64>,
 }
 
 struct Load {
@@ -44,7 +52,7 @@ const LOADS: [Load; 3] = [
         connections: 64,
         depth: 1,
         rate: None,
-        frames: 400_000,
+        frames: 100_000,
         figure: "server_us_per_frame",
     },
     Load {
@@ -53,7 +61,7 @@ const LOADS: [Load; 3] = [
         connections: 8,
         depth: 2,
         rate: None,
-        frames: 24_000,
+        frames: 16_000,
         figure: "server_s_per_gb",
     },
     Load {
@@ -62,7 +70,7 @@ const LOADS: [Load; 3] = [
         connections: 8,
         depth: 1,
         rate: Some(200_000_000 / (64 << 10)),
-        frames: 12_000,
+        frames: 9_000,
         figure: "server_s_per_gb",
     },
 ];
@@ -77,7 +85,10 @@ pub fn run(options: &CompareOptions) -> Result<(), Box<dyn Error>> {
             for turn in 0..options.kinds.len() {
                 // Another order each time, so that nobody always follows the same neighbour.
                 let kind = options.kinds[(run + turn) % options.kinds.len()];
-                let line = run_once(options, load, kind)?;
+                let line = match options.quiet_percent {
+                    None => run_once(options, load, kind)?,
+                    Some(percent) => run_quietly(options, load, kind, percent)?,
+                };
                 println!("{} {kind:?} {line}", load.name);
                 let figure = value(&line, load.figure)?;
                 figures
@@ -116,6 +127,26 @@ impl Drop for Server {
         // If it has ended already, there is nothing to do.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// Waits for a quiet moment, runs, and does so again if the run was disturbed.
+fn run_quietly(
+    options: &CompareOptions,
+    load: &Load,
+    kind: Kind,
+    percent: f64,
+) -> Result<String, Box<dyn Error>> {
+    loop {
+        let (busy, began) = (cpu_time::of_machine()?, Instant::now());
+        std::thread::sleep(LOOK_FOR_QUIET);
+        let busy = cpu_time::of_machine()? - busy;
+        if busy.as_secs_f64() / began.elapsed().as_secs_f64() * 100.0 <= percent {
+            let line = run_once(options, load, kind)?;
+            if value(&line, "others_percent")? <= percent {
+                return Ok(line);
+            }
+        }
     }
 }
 

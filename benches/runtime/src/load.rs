@@ -74,7 +74,7 @@ async fn drive(options: &LoadOptions, run: Rc<Run>) -> Result<(), Box<dyn Error>
         stream.set_nodelay()?;
         streams.push(stream);
     }
-    let (cpu, start) = (cpu_time::of_process(options.server_pid)?, Instant::now());
+    let (before, start) = (CpuTimes::now(options)?, Instant::now());
     for (i, stream) in streams.into_iter().enumerate() {
         match options.rate {
             Some(rate) => {
@@ -92,25 +92,54 @@ async fn drive(options: &LoadOptions, run: Rc<Run>) -> Result<(), Box<dyn Error>
         }
     }
     run.done.wait().await;
-    let (seconds, cpu) = (
-        start.elapsed().as_secs_f64(),
-        cpu_time::of_process(options.server_pid)? - cpu,
-    );
+    let seconds = start.elapsed().as_secs_f64();
+    let cpu = CpuTimes::now(options)? - before;
     let latency = run.latency_ns.borrow();
     println!(
         "frames={} seconds={seconds:.3} server_cpu_seconds={:.3} server_us_per_frame={:.3} \
-         server_s_per_gb={:.3} mb_per_second={:.1} p50_us={} p99_us={} p999_us={} answer={:08x}",
+         server_s_per_gb={:.3} mb_per_second={:.1} p50_us={} p99_us={} p999_us={} \
+         others_percent={:.0} answer={:08x}",
         options.frames,
-        cpu.as_secs_f64(),
-        cpu.as_secs_f64() * 1e6 / options.frames as f64,
-        cpu.as_secs_f64() * 1e9 / (options.frames * options.frame_bytes as u64) as f64,
+        cpu.server,
+        cpu.server * 1e6 / options.frames as f64,
+        cpu.server * 1e9 / (options.frames * options.frame_bytes as u64) as f64,
         (options.frames * options.frame_bytes as u64) as f64 / 1e6 / seconds,
         latency.value_at_quantile(0.5) / 1000,
         latency.value_at_quantile(0.99) / 1000,
         latency.value_at_quantile(0.999) / 1000,
+        (cpu.machine - cpu.server - cpu.load).max(0.0) / seconds * 100.0,
         u32::from_be_bytes(run.expected_answer),
     );
     Ok(())
+}
+
+/// Seconds of CPU time.
+struct CpuTimes {
+    server: f64,
+    load: f64,
+    machine: f64,
+}
+
+impl CpuTimes {
+    fn now(options: &LoadOptions) -> std::io::Result<Self> {
+        Ok(Self {
+            server: cpu_time::of_process(options.server_pid)?.as_secs_f64(),
+            load: cpu_time::of_process(std::process::id())?.as_secs_f64(),
+            machine: cpu_time::of_machine()?.as_secs_f64(),
+        })
+    }
+}
+
+impl std::ops::Sub for CpuTimes {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            server: self.server - before.server,
+            load: self.load - before.load,
+            machine: self.machine - before.machine,
+        }
+    }
 }
 
 impl Run {
