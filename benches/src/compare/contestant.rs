@@ -56,9 +56,12 @@ impl Contestant {
         self.side
     }
 
-    /// Whether it is a broker, which keeps topics.
-    pub fn is_broker(&self) -> bool {
-        matches!(self.server, Server::Broker(_))
+    /// The broker's process; the bare loops' do not live long enough to have one.
+    pub fn pid(&self) -> Option<u32> {
+        match &self.server {
+            Server::Broker(broker) => Some(broker.pid()),
+            Server::Floor { .. } => None,
+        }
     }
 
     /// Produces to a new topic, which stays; what a bare loop wrote does not.

@@ -10,6 +10,7 @@ use benches::process_cost::WorkCost;
 use benches::{consume, produce};
 use protocol::batch::Compression;
 
+use crate::kernel_events::Counts;
 use crate::options::{Options, Scenario};
 
 /// Partitions of every topic.
@@ -57,13 +58,15 @@ pub fn load(scenario: Scenario, options: &Options, seconds: f64) -> produce::Opt
             linger_ms: options.linger_ms,
             ..timed
         },
-        Scenario::Startup | Scenario::ProduceMax | Scenario::Consume => produce::Options {
-            record_size: RECORD_BYTES,
-            batch_bytes: BATCH_BYTES,
-            connections: options.producers,
-            records: Some((options.produce_gb * 1e9 / RECORD_BYTES as f64) as u64),
-            ..produce::Options::default()
-        },
+        Scenario::Startup | Scenario::ProduceMax | Scenario::Consume | Scenario::SystemCalls => {
+            produce::Options {
+                record_size: RECORD_BYTES,
+                batch_bytes: BATCH_BYTES,
+                connections: options.producers,
+                records: Some((options.produce_gb * 1e9 / RECORD_BYTES as f64) as u64),
+                ..produce::Options::default()
+            }
+        }
     }
 }
 
@@ -111,7 +114,7 @@ pub fn produce_figures(scenario: Scenario, report: &produce::Report) -> Figures 
             figures.push(records);
             figures
         }
-        Scenario::Startup | Scenario::ProduceMax | Scenario::Consume => {
+        Scenario::Startup | Scenario::ProduceMax | Scenario::Consume | Scenario::SystemCalls => {
             let resident = ("resident at most, MiB", cost.rss_peak_mib);
             vec![per_gb, ("MB/s", report.mb_per_second), resident]
         }
@@ -122,6 +125,37 @@ pub fn produce_figures(scenario: Scenario, report: &produce::Report) -> Figures 
 pub fn consume_figures(report: &consume::Report) -> Figures {
     let per_gb = cost(&report.broker).cpu_seconds_per_gb;
     vec![("broker CPU-s/GB", per_gb), ("MB/s", report.mb_per_second)]
+}
+
+/// What is kept of a run whose system calls were counted, by batch that was produced.
+pub fn kernel_figures(
+    scenario: Scenario,
+    report: &produce::Report,
+    counts: Counts,
+) -> Option<Figures> {
+    let names = match scenario {
+        Scenario::ProduceMax => ["produce-max: calls/batch", "produce-max: to workers/batch"],
+        Scenario::Small => ["small: calls/batch", "small: to workers/batch"],
+        Scenario::OpenLoop => ["open-loop: calls/batch", "open-loop: to workers/batch"],
+        Scenario::Startup | Scenario::Consume | Scenario::SmallPaced | Scenario::SystemCalls => {
+            return None;
+        }
+    };
+    let by_batch = |count: u64| count as f64 / report.batches as f64;
+    let figures = [
+        by_batch(counts.system_calls),
+        by_batch(counts.given_to_workers),
+    ];
+    Some(names.into_iter().zip(figures).collect())
+}
+
+/// The same for a run that consumed, by MiB that was fetched.
+pub fn kernel_consume_figures(report: &consume::Report, counts: Counts) -> Figures {
+    let by_mib = |count: u64| count as f64 / (report.bytes as f64 / 1024.0 / 1024.0);
+    vec![
+        ("consume: calls/MiB", by_mib(counts.system_calls)),
+        ("consume: to workers/MiB", by_mib(counts.given_to_workers)),
+    ]
 }
 
 fn from_intended(summary: &Option<Summary>) -> Figures {

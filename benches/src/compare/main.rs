@@ -9,6 +9,7 @@ mod broker;
 mod child;
 mod contestant;
 mod floor_process;
+mod kernel_events;
 mod loads;
 mod machine;
 mod markdown;

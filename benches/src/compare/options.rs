@@ -16,7 +16,7 @@ const KAFKA_LIBS_VARIABLE: &str = "CHIPLOG_KAFKA_LIBS";
 /// What is run, how often, and against what.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// What to measure; all of it if none is named.
+    /// What to measure; all but system-calls if none is named.
     #[arg(long = "scenario", value_enum)]
     pub scenarios: Vec<Scenario>,
     /// Whom to measure; all if none is named.
@@ -87,6 +87,8 @@ pub enum Scenario {
     SmallPaced,
     /// 1,000-byte records at a fixed rate, acks=all.
     OpenLoop,
+    /// What the same loads ask of the kernel; only if named, since it needs perf.
+    SystemCalls,
 }
 
 /// Who is measured.
@@ -102,13 +104,14 @@ pub enum Side {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 6] = [
+    pub const ALL: [Scenario; 7] = [
         Scenario::Startup,
         Scenario::ProduceMax,
         Scenario::Consume,
         Scenario::Small,
         Scenario::SmallPaced,
         Scenario::OpenLoop,
+        Scenario::SystemCalls,
     ];
 
     /// Those that put load on a running broker.
@@ -129,6 +132,7 @@ impl Scenario {
             Scenario::Small => "small",
             Scenario::SmallPaced => "small-paced",
             Scenario::OpenLoop => "open-loop",
+            Scenario::SystemCalls => "system calls",
         }
     }
 }
@@ -150,7 +154,10 @@ impl Side {
 impl Options {
     /// Whether a scenario is asked for.
     pub fn wants(&self, scenario: Scenario) -> bool {
-        self.scenarios.is_empty() || self.scenarios.contains(&scenario)
+        match self.scenarios.is_empty() {
+            true => scenario != Scenario::SystemCalls,
+            false => self.scenarios.contains(&scenario),
+        }
     }
 
     /// The sides that are asked for.

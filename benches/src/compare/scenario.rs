@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::broker::{Broker, Make};
 use crate::child;
 use crate::contestant::Contestant;
+use crate::kernel_events::Counter;
 use crate::loads::{self, Figures};
 use crate::machine::Machine;
 use crate::markdown;
@@ -94,8 +95,10 @@ impl Contest<'_> {
         if self.options.wants(Scenario::Startup) {
             self.startup()?;
         }
-        if !Scenario::LOADS
+        let starts_brokers = |&scenario: &Scenario| scenario != Scenario::Startup;
+        if !Scenario::ALL
             .into_iter()
+            .filter(starts_brokers)
             .any(|scenario| self.options.wants(scenario))
         {
             return Ok(());
@@ -116,6 +119,9 @@ impl Contest<'_> {
                     contest.produce(scenario, contestant, run)
                 })?;
             }
+        }
+        if self.options.wants(Scenario::SystemCalls) {
+            self.take_turns(&contestants, Self::count_system_calls)?;
         }
         contestants.into_iter().try_for_each(Contestant::remove)
     }
@@ -161,7 +167,7 @@ impl Contest<'_> {
         if seconds <= 0.0 {
             return Ok(());
         }
-        for contestant in contestants.iter().filter(|it| it.is_broker()) {
+        for contestant in contestants.iter().filter(|it| it.pid().is_some()) {
             eprintln!("warming up {}", contestant.side().name());
             for scenario in Scenario::LOADS {
                 let load = loads::load(scenario, self.options, seconds);
@@ -227,6 +233,37 @@ impl Contest<'_> {
         who.delete(&topic)?;
         let figures = loads::produce_figures(scenario, &produced);
         self.keep(scenario, who.side(), run, figures);
+        Ok(())
+    }
+
+    /// The loads once more, with the kernel's counters on; their times do not count.
+    fn count_system_calls(&mut self, who: &Contestant, run: usize) -> Result<(), Error> {
+        let Some(pid) = who.pid() else {
+            return Ok(());
+        };
+        let mut all = Vec::new();
+        for scenario in [Scenario::ProduceMax, Scenario::Small, Scenario::OpenLoop] {
+            let topic = format!("calls-{}-{run}", scenario.name());
+            let load = loads::load(scenario, self.options, self.options.seconds);
+            let counter = Counter::start(pid, &self.dir)?;
+            // The counts are of the whole run, so all of it is to be in the report.
+            let produced = who.produce(
+                &topic,
+                produce::Options {
+                    warmup: 0.0,
+                    ..load
+                },
+            )?;
+            let counts = counter.stop()?;
+            all.extend(loads::kernel_figures(scenario, &produced, counts).unwrap_or_default());
+            if scenario == Scenario::ProduceMax {
+                let counter = Counter::start(pid, &self.dir)?;
+                let consumed = who.consume(&topic)?;
+                all.extend(loads::kernel_consume_figures(&consumed, counter.stop()?));
+            }
+            who.delete(&topic)?;
+        }
+        self.keep(Scenario::SystemCalls, who.side(), run, all);
         Ok(())
     }
 
