@@ -118,7 +118,6 @@ fn at_a_rate_every_record_has_its_time_and_is_received() {
         "400 records at 10,000/s were sent in {} s",
         report.seconds
     );
-    assert!(intended.min_ns <= received.min_ns);
 }
 
 #[test]
