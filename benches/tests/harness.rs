@@ -113,11 +113,6 @@ fn at_a_rate_every_record_has_its_time_and_is_received() {
         (report.records, intended.count, received.count),
         (400, 400, 400)
     );
-    assert!(
-        report.seconds >= 0.0399,
-        "400 records at 10,000/s were sent in {} s",
-        report.seconds
-    );
 }
 
 #[test]
