@@ -1,6 +1,6 @@
 //! Shows: a real data set of 336,776 rows goes in through librdkafka with idempotence over 12
-//! partitions, survives `kill -9` in the middle and at the end, and comes back complete, in order
-//! per key, with no duplicate.
+//! partitions, survives `kill -9` and SIGTERM in the middle and at the end, and comes back
+//! complete, in order per key, with no duplicate.
 
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,7 +21,8 @@ fn flights_survive_kill_9_complete_in_order_and_without_duplicates() {
     node.create_topic("flights", PARTITIONS);
     let flights = Flights::read();
     let kill_after = any_number_below(flights::COUNT);
-    println!("the node is killed after {kill_after} acknowledged flights");
+    let stop_after = any_number_below(flights::COUNT);
+    println!("kill -9 after {kill_after} acknowledged flights, SIGTERM after {stop_after}");
 
     let patient = [
         ("message.timeout.ms", "300000"),
@@ -33,20 +34,23 @@ fn flights_survive_kill_9_complete_in_order_and_without_duplicates() {
     ]
     .concat();
     let sender = Sender::to(&node, &settings);
-    let mut killed = false;
+    let mut crashed = false;
+    let mut stopped = false;
     for (carrier, json) in flights.iter() {
-        sender.send(
-            BaseRecord::to("flights")
-                .key(carrier.as_bytes())
-                .payload(json.as_bytes()),
-        );
-        if !killed && sender.delivered_so_far() >= kill_after {
+        let record = BaseRecord::to("flights").key(carrier.as_bytes());
+        sender.send(record.payload(json.as_bytes()));
+        if !crashed && sender.delivered_so_far() >= kill_after {
             node.kill();
             node.start_again();
-            killed = true;
+            crashed = true;
+        }
+        if !stopped && sender.delivered_so_far() >= stop_after {
+            node.stop();
+            node.start_again();
+            stopped = true;
         }
     }
-    if !killed {
+    if !crashed {
         // All are queued, not all are acknowledged: this is a point as good as any other.
         node.kill();
         node.start_again();
