@@ -4,6 +4,7 @@
 //! which promise of the project it shows; what they stand on is in tests/src/.
 
 mod answers;
+mod back_pressure;
 mod console;
 mod disk_trouble;
 mod dump_log;

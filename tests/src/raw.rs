@@ -107,6 +107,27 @@ impl Connection {
         self.stream.write_all(bytes)
     }
 
+    /// Sends `bytes`, or as many of them as the node takes before it stops for longer than
+    /// `pause`; says whether it took all.
+    pub fn send_bytes_within(&mut self, bytes: &[u8], pause: Duration) -> io::Result<bool> {
+        self.stream.set_write_timeout(Some(pause))?;
+        let sent = self.stream.write_all(bytes);
+        self.stream.set_write_timeout(Some(PATIENCE))?;
+        match sent {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same connection once more, for a thread that sends while another receives.
+    pub fn second_handle(&self) -> io::Result<Connection> {
+        Ok(Connection {
+            stream: self.stream.try_clone()?,
+            correlation: self.correlation,
+        })
+    }
+
     /// Sends a frame: a length, then `payload`.
     pub fn send_frame(&mut self, payload: &[u8]) -> io::Result<()> {
         let frame = Body::new().bytes(payload);
