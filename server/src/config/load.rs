@@ -198,7 +198,7 @@ fn read_listeners(values: &Values) -> Result<(Vec<Listener>, Vec<Listener>), Con
     let map = values
         .text("listener.security.protocol.map")
         .unwrap_or_default();
-    let protocols = listeners::parse_protocol_map(&map).map_err(ConfigError::Refused)?;
+    let mut protocols = listeners::parse_protocol_map(&map).map_err(ConfigError::Refused)?;
     let controllers: Vec<String> = values
         .text("controller.listener.names")
         .map(|names| {
@@ -208,6 +208,12 @@ fn read_listeners(values: &Values) -> Result<(Vec<Listener>, Vec<Listener>), Con
                 .collect()
         })
         .unwrap_or_default();
+    for name in &controllers {
+        // Kafka lets a controller's listener go without an entry in the map.
+        protocols
+            .entry(name.clone())
+            .or_insert(SecurityProtocol::Plaintext);
+    }
     let parse = |text: &str| -> Result<Vec<Listener>, ConfigError> {
         let mut found = listeners::parse(text, &protocols).map_err(|reason| {
             ConfigError::Refused(format!(
@@ -502,6 +508,25 @@ mod tests {
         assert!(config.warnings[0].contains("no.such.key"));
         let missing = ServerConfig::load(Some(&dir.path().join("no")), []).unwrap_err();
         assert!(missing.to_string().starts_with("cannot read "));
+    }
+
+    #[test]
+    fn a_krafts_controller_listener_is_left_out() {
+        let config = ServerConfig::local([
+            ("process.roles", "broker,controller"),
+            ("controller.listener.names", "CONTROLLER"),
+            (
+                "listeners",
+                "PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093",
+            ),
+        ])
+        .unwrap();
+        assert_eq!(config.listeners.len(), 1);
+        assert_eq!(
+            config.listeners[0].to_string(),
+            "PLAINTEXT://localhost:9092"
+        );
+        assert!(config.warnings[0].contains("process.roles"));
     }
 
     #[test]
