@@ -40,7 +40,7 @@ pub fn run() -> Result<(), Failure> {
     // The script renames a finished file into place, so that a file that exists is whole.
     succeed(
         Command::new("python3")
-            .arg(workspace_root().join("tests/data/flights_as_json_lines.py"))
+            .arg(workspace_root().join("tests/peers/flights_as_json_lines.py"))
             .arg(&data)
             .arg(&flights),
     )
