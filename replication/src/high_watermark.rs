@@ -24,7 +24,10 @@ mod tests {
     fn follows_the_slowest_in_sync_replica_and_never_falls_back() {
         let ends = [Offset(9), Offset(7), Offset(12)];
         assert_eq!(high_watermark(Offset(4), ends.into_iter()), Offset(7));
-        assert_eq!(high_watermark(Offset(7), [Offset(3)].into_iter()), Offset(7));
+        assert_eq!(
+            high_watermark(Offset(7), [Offset(3)].into_iter()),
+            Offset(7)
+        );
         assert_eq!(high_watermark(Offset(7), std::iter::empty()), Offset(7));
     }
 }

@@ -45,7 +45,11 @@ impl Leader {
         let followers = isr
             .iter()
             .filter(|broker| **broker != me)
-            .map(|broker| Follower { broker: *broker, log_end: Offset(0), in_sync: true })
+            .map(|broker| Follower {
+                broker: *broker,
+                log_end: Offset(0),
+                in_sync: true,
+            })
             .collect();
         let mut leader = Leader {
             epoch,
@@ -80,7 +84,11 @@ impl Leader {
     /// Refuses a write with acks=all while fewer than `required` replicas are in sync.
     pub fn require_in_sync(&self, required: usize) -> Result<(), NotEnoughReplicas> {
         let in_sync = 1 + self.followers.iter().filter(|f| f.in_sync).count();
-        if in_sync < required { Err(NotEnoughReplicas { in_sync, required }) } else { Ok(()) }
+        if in_sync < required {
+            Err(NotEnoughReplicas { in_sync, required })
+        } else {
+            Ok(())
+        }
     }
 
     /// The epoch this leader was elected in.
@@ -94,9 +102,17 @@ impl Leader {
     }
 
     fn advance(&mut self) -> Option<Offset> {
-        let in_sync = self.followers.iter().filter(|f| f.in_sync).map(|f| f.log_end);
+        let in_sync = self
+            .followers
+            .iter()
+            .filter(|f| f.in_sync)
+            .map(|f| f.log_end);
         let next = high_watermark(self.high_watermark, in_sync.chain([self.log_end]));
-        assert!(next <= self.log_end, "high watermark {next:?} above log end {:?}", self.log_end);
+        assert!(
+            next <= self.log_end,
+            "high watermark {next:?} above log end {:?}",
+            self.log_end
+        );
         let moved = next > self.high_watermark;
         self.high_watermark = next;
         moved.then_some(next)
@@ -116,7 +132,10 @@ mod tests {
         assert_eq!(leader.on_append(Offset(8)), Some(Offset(8)));
         assert_eq!(leader.on_append(Offset(8)), None);
         assert_eq!(leader.require_in_sync(1), Ok(()));
-        let refused = NotEnoughReplicas { in_sync: 1, required: 2 };
+        let refused = NotEnoughReplicas {
+            in_sync: 1,
+            required: 2,
+        };
         assert_eq!(leader.require_in_sync(2), Err(refused));
     }
 
@@ -126,8 +145,14 @@ mod tests {
         let mut leader = Leader::new(LeaderEpoch(3), ME, &isr, Offset(2), Offset(5));
         assert_eq!(leader.high_watermark(), Offset(2));
         assert_eq!(leader.on_append(Offset(9)), None);
-        assert_eq!(leader.on_follower_fetch(BrokerId(1), Offset(7)), Some(Offset(7)));
+        assert_eq!(
+            leader.on_follower_fetch(BrokerId(1), Offset(7)),
+            Some(Offset(7))
+        );
         assert_eq!(leader.on_follower_fetch(BrokerId(7), Offset(9)), None);
-        assert_eq!(leader.on_follower_fetch(BrokerId(1), Offset(9)), Some(Offset(9)));
+        assert_eq!(
+            leader.on_follower_fetch(BrokerId(1), Offset(9)),
+            Some(Offset(9))
+        );
     }
 }

@@ -8,11 +8,11 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use engine::{MetaProperties, MetaVersion, OpenError};
 use engine::TopicPartition;
 use engine::config::LogConfig;
 use engine::directory::{DirectoryError, LoadOptions, LogDirectory};
 use engine::log::Log;
+use engine::{MetaProperties, MetaVersion, OpenError};
 use protocol::ids::{BrokerEpoch, BrokerId, Offset, Uuid};
 
 use crate::clock;
@@ -133,10 +133,17 @@ impl Directories {
     ) -> Result<HashMap<TopicPartition, Log>, DirectoriesError> {
         let mut logs = HashMap::new();
         for (n, directory) in self.all.iter().enumerate() {
-            let options = LoadOptions { threads, now: clock::now_ms(), config };
-            let loaded = directory.load_logs(&options).map_err(|source| {
-                DirectoriesError::Io { path: directory.path().to_owned(), source }
-            })?;
+            let options = LoadOptions {
+                threads,
+                now: clock::now_ms(),
+                config,
+            };
+            let loaded = directory
+                .load_logs(&options)
+                .map_err(|source| DirectoriesError::Io {
+                    path: directory.path().to_owned(),
+                    source,
+                })?;
             for (path, error) in loaded.failed {
                 tracing::error!(
                     "{} cannot be opened and stays offline: {error}",
@@ -203,7 +210,10 @@ impl Directories {
     /// The id of the directory that holds a log.
     pub fn id_of(&self, log: &Log) -> Uuid {
         let parent = log.directory().parent();
-        let holder = self.all.iter().position(|directory| Some(directory.path()) == parent);
+        let holder = self
+            .all
+            .iter()
+            .position(|directory| Some(directory.path()) == parent);
         holder.map_or(Uuid::ZERO, |n| self.ids[n])
     }
 
@@ -248,7 +258,10 @@ fn claim(
         others: BTreeMap::new(),
     });
     let other_node = identity.node_id.is_some_and(|found| found != node);
-    let other_cluster = identity.cluster_id.as_deref().is_some_and(|found| found != cluster_id);
+    let other_cluster = identity
+        .cluster_id
+        .as_deref()
+        .is_some_and(|found| found != cluster_id);
     if other_node || other_cluster {
         return Err(DirectoriesError::Foreign {
             path: directory.path().to_owned(),
@@ -266,10 +279,12 @@ fn claim(
         ..identity.clone()
     };
     if claimed != identity {
-        directory.write_identity(&claimed).map_err(|source| DirectoriesError::Io {
-            path: directory.path().to_owned(),
-            source,
-        })?;
+        directory
+            .write_identity(&claimed)
+            .map_err(|source| DirectoriesError::Io {
+                path: directory.path().to_owned(),
+                source,
+            })?;
     }
     Ok(id)
 }

@@ -33,7 +33,9 @@ impl<T> Gather<T> {
         self.missing.set(self.missing.get() - 1);
         if self.missing.get() == 0 {
             let slots = std::mem::take(&mut *self.slots.borrow_mut());
-            let values = slots.into_iter().map(|slot| slot.expect("every slot is filled"));
+            let values = slots
+                .into_iter()
+                .map(|slot| slot.expect("every slot is filled"));
             let complete = self.complete.take().expect("it completes once");
             complete(values.collect());
         }

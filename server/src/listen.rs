@@ -70,9 +70,7 @@ fn bind_address(address: SocketAddr, backlog: u32) -> io::Result<ring::net::List
     let deadline = Instant::now() + ADDRESS_FREE_WITHIN;
     loop {
         match ring::net::Listener::bind(address, ReusePort::No, backlog) {
-            Err(error)
-                if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline =>
-            {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
                 thread::park_timeout(ADDRESS_TRY_INTERVAL);
             }
             result => return result,
@@ -115,7 +113,10 @@ fn prepare(config: &ServerConfig, stream: &Stream) -> io::Result<()> {
     if let Some(bytes) = given("socket.send.buffer.bytes", config.socket_send_buffer_bytes) {
         stream.set_send_buffer_bytes(bytes as u32)?;
     }
-    if let Some(bytes) = given("socket.receive.buffer.bytes", config.socket_receive_buffer_bytes) {
+    if let Some(bytes) = given(
+        "socket.receive.buffer.bytes",
+        config.socket_receive_buffer_bytes,
+    ) {
         stream.set_receive_buffer_bytes(bytes as u32)?;
     }
     Ok(())

@@ -33,6 +33,8 @@ const EPOCH: LeaderEpoch = LeaderEpoch(1);
 
 type Job = Box<dyn FnOnce(Rc<Shard>) -> Pin<Box<dyn Future<Output = ()>>>>;
 
+type Decide<T> = Box<dyn FnOnce(&Image) -> Result<Decision<T>, Refusal> + Send>;
+
 /// See the module.
 pub struct MetadataLog {
     /// None once the node stops.
@@ -45,7 +47,7 @@ pub struct MetadataLog {
 
 /// A question to the metadata shard: decide on the newest image and commit what was decided.
 pub struct Change<T> {
-    decide: Box<dyn FnOnce(&Image) -> Result<Decision<T>, Refusal> + Send>,
+    decide: Decide<T>,
 }
 
 impl<T> Change<T> {
@@ -128,11 +130,7 @@ impl MetadataLog {
         }
     }
 
-    async fn change<T>(
-        &self,
-        shard: &Rc<Shard>,
-        decide: Box<dyn FnOnce(&Image) -> Result<Decision<T>, Refusal> + Send>,
-    ) -> Result<T, Refusal> {
+    async fn change<T>(&self, shard: &Rc<Shard>, decide: Decide<T>) -> Result<T, Refusal> {
         let before = self.image();
         let Decision { records, outcome } = decide(&before)?;
         if !records.is_empty() {

@@ -332,8 +332,13 @@ impl Partition {
 
     /// After a roll, the closed segment is made durable in the background.
     fn flush_closed_segments(self: &Rc<Self>, state: &mut State) {
-        let log = state.log.as_mut().expect("a log is not taken while it is written");
-        let Some(flush) = log.start_flush(FlushTo::ActiveSegment) else { return };
+        let log = state
+            .log
+            .as_mut()
+            .expect("a log is not taken while it is written");
+        let Some(flush) = log.start_flush(FlushTo::ActiveSegment) else {
+            return;
+        };
         state.flushing = true;
         let this = self.clone();
         ring::spawn(async move {

@@ -73,19 +73,23 @@ impl ReplyQueue {
     /// Takes the outcomes that may leave now, oldest first; waits until there is one.
     pub async fn ready(&self) -> Vec<Outcome> {
         loop {
-            let mut ready = Vec::new();
-            let mut slots = self.slots.borrow_mut();
-            while let Some(Some(_)) = slots.front() {
-                ready.extend(slots.pop_front().flatten());
-                self.front.set(self.front.get() + 1);
-            }
-            drop(slots);
+            let ready = self.take_ready();
             if !ready.is_empty() {
                 self.drained.notify();
                 return ready;
             }
             self.changed.wait().await;
         }
+    }
+
+    fn take_ready(&self) -> Vec<Outcome> {
+        let mut ready = Vec::new();
+        let mut slots = self.slots.borrow_mut();
+        while let Some(Some(_)) = slots.front() {
+            ready.extend(slots.pop_front().flatten());
+            self.front.set(self.front.get() + 1);
+        }
+        ready
     }
 
     fn fill(&self, number: u64, outcome: Outcome) {
@@ -121,7 +125,9 @@ mod tests {
     use super::*;
 
     fn reply(text: &'static str) -> Outcome {
-        Outcome::Reply(vec![Piece::Bytes(bytes::Bytes::from_static(text.as_bytes()))])
+        Outcome::Reply(vec![Piece::Bytes(bytes::Bytes::from_static(
+            text.as_bytes(),
+        ))])
     }
 
     fn texts(outcomes: &[Outcome]) -> Vec<String> {
@@ -150,7 +156,11 @@ mod tests {
             assert!(queue.is_empty());
             drop(queue.reserve());
             let closed = queue.ready().await;
-            assert!(matches!(&closed[..], [Outcome::Close(_)]), "{:?}", texts(&closed));
+            assert!(
+                matches!(&closed[..], [Outcome::Close(_)]),
+                "{:?}",
+                texts(&closed)
+            );
         });
     }
 }

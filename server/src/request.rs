@@ -77,7 +77,10 @@ impl Request {
             Ok(()) => Outcome::Reply(pieces(encoder.finish(), slice)),
             Err(error) => {
                 let version = self.api_version;
-                tracing::error!("the reply to {:?} version {version} cannot be encoded: {error}", self.api);
+                tracing::error!(
+                    "the reply to {:?} version {version} cannot be encoded: {error}",
+                    self.api
+                );
                 Outcome::Close(format!("{:?} version {version} reply: {error}", self.api))
             }
         }

@@ -51,7 +51,8 @@ impl Watch {
 
     /// `bytes` were there when the fetcher looked: so many fewer have to come, but at least one.
     pub fn has(&self, bytes: u64) {
-        self.needed_bytes.set(self.needed_bytes.get().saturating_sub(bytes).max(1));
+        self.needed_bytes
+            .set(self.needed_bytes.get().saturating_sub(bytes).max(1));
     }
 
     /// Nobody waits any more.
