@@ -35,6 +35,8 @@ pub(crate) struct ActiveSegment {
     pub(crate) index_in_file: Arc<IndexMap>,
     pub(crate) rule: IndexRule,
     pub(crate) age: Age,
+    /// Length of its index of aborted transactions.
+    pub(crate) txn_index_bytes: usize,
     pub(crate) tail: HotTail,
 }
 
@@ -95,6 +97,7 @@ impl ActiveSegment {
             index_in_file: Arc::new(IndexMap::new(0)),
             rule: IndexRule::new(base_offset, config.index_interval_bytes),
             age: Age::new(now, config),
+            txn_index_bytes: 0,
             tail: HotTail::default(),
         }
     }

@@ -14,6 +14,7 @@ use crate::index_rule::{IndexRule, Indexed};
 use crate::leader_epochs::LeaderEpochs;
 use crate::log::Log;
 use crate::producer_entry::{DataBatch, Marker, Rules};
+use crate::txn_index::{self, NewEntries};
 use crate::write::Write;
 use bytes::Bytes;
 use protocol::batch::control::TransactionResult;
@@ -35,6 +36,8 @@ pub(crate) struct InFlight {
     /// Base offset of the segment that the write begins with.
     pub(crate) rolls_to: Option<Offset>,
     pub(crate) now: TimestampMs,
+    /// How many bytes the index of aborted transactions grows by.
+    pub(crate) aborted_bytes: usize,
     cuts: Vec<Cut>,
 }
 
@@ -108,10 +111,23 @@ impl InFlight {
         self.epochs = None;
         self.rolls_to = None;
         self.now = now;
+        self.aborted_bytes = 0;
     }
 
     fn bytes(&self) -> u32 {
         self.batches.iter().map(|b| b.bytes).sum()
+    }
+
+    /// The transactions that the write aborts, for their index.
+    pub(crate) fn aborted(&mut self, log: &Log) -> Option<NewEntries> {
+        let bytes = txn_index::encode_staged(&log.producers);
+        self.aborted_bytes = bytes.len();
+        let active = &log.segments.active;
+        let (base_offset, position) = match self.rolls_to {
+            Some(base_offset) => (base_offset, 0),
+            None => (active.base_offset, active.txn_index_bytes as u64),
+        };
+        (!bytes.is_empty()).then_some(NewEntries { base_offset, position, bytes })
     }
 
     /// What is to be written, piece by piece.

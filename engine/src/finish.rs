@@ -74,6 +74,7 @@ impl Log {
         for batch in &plan.batches {
             self.segments.active.note(batch);
         }
+        self.segments.active.txn_index_bytes += plan.aborted_bytes;
         self.producers.commit();
         if let Some(epochs) = plan.epochs.take() {
             self.epochs = epochs;

@@ -59,6 +59,7 @@ mod segment_scan;
 #[cfg(test)]
 mod tests;
 mod truncate;
+mod txn_index;
 mod write;
 
 pub use close::Closed;
@@ -72,4 +73,5 @@ pub use open_error::OpenError;
 pub use partition_name::{Standing, TopicPartition};
 pub use read::{PendingRead, Read, ReadError, ReadFrom};
 pub use removal::Removal;
+pub use txn_index::{AbortedLookup, AbortedTransaction};
 pub use write::{Write, Written};

@@ -51,6 +51,7 @@ struct OnDisk {
     log: Option<u64>,
     offset_index: Option<u64>,
     time_index: Option<u64>,
+    txn_index: u64,
 }
 
 /// A log on its way to being open.
@@ -62,6 +63,8 @@ struct Loader {
     epochs: LeaderEpochs,
     /// Checked from here on: not known to be durable.
     recovered_from: Option<Offset>,
+    /// Transactions end in what was checked.
+    recovered_markers: bool,
 }
 
 impl Log {
@@ -79,6 +82,7 @@ impl Log {
             snapshots: Vec::new(),
             epochs: LeaderEpochs::from_checkpoint(&entries),
             recovered_from: None,
+            recovered_markers: false,
         };
         loader.list()?;
         loader.repair_indexes()?;
@@ -121,7 +125,7 @@ impl Loader {
                 Kind::Log => segment.log = Some(bytes),
                 Kind::OffsetIndex => segment.offset_index = Some(bytes),
                 Kind::TimeIndex => segment.time_index = Some(bytes),
-                Kind::TxnIndex => {}
+                Kind::TxnIndex => segment.txn_index = bytes,
                 Kind::Snapshot => self.snapshots.push(base_offset),
             }
         }
@@ -187,6 +191,8 @@ impl Loader {
             let found =
                 recovery::recover_segment(&self.directory, *base, interval, &mut self.epochs)?;
             self.recovered_from = Some(self.recovered_from.map_or(*base, |from| from.min(*base)));
+            let had_aborted = self.segments.get(base).is_some_and(|s| s.txn_index > 0);
+            self.recovered_markers |= found.has_markers || had_aborted;
             if found.cut_bytes > 0 {
                 for later in &bases[at + 1..] {
                     tracing::warn!(
@@ -228,11 +234,14 @@ impl Loader {
         let log_start = self.from.log_start.max(bases[0]);
         self.epochs.truncate_from_end(log_end);
         self.epochs.truncate_from_start(self.from.log_start);
-        let sealed = self.sealed()?;
         let in_directory = OpenError::at(&self.directory);
-        let (snapshots, producers) = self
-            .load_producers(&sealed, &active, (log_start, log_end))
-            .map_err(in_directory)?;
+        let (snapshots, producers) =
+            self.load_producers(&active, (log_start, log_end)).map_err(in_directory)?;
+        if self.recovered_markers {
+            self.list()?;
+            active.txn_index_bytes = self.segments[&active.base_offset].txn_index as usize;
+        }
+        let sealed = self.sealed()?;
         let from = &self.from;
         let recovery_point = if from.clean {
             log_end
@@ -278,12 +287,13 @@ impl Loader {
 
     fn load_producers(
         &self,
-        sealed: &[Arc<SealedSegment>],
         active: &ActiveSegment,
         (log_start, log_end): (Offset, Offset),
     ) -> std::io::Result<(Snapshots, crate::producer_table::ProducerTable)> {
-        let mut segments: Vec<_> = sealed.iter().map(|s| (s.base_offset, s.end)).collect();
-        segments.push((active.base_offset, active.end));
+        let length = |on_disk: &OnDisk| u32::try_from(on_disk.log.unwrap_or(0)).unwrap_or(u32::MAX);
+        let mut segments: Vec<_> =
+            self.segments.iter().map(|(base, s)| (*base, Position(length(s)))).collect();
+        *segments.last_mut().expect("there is a segment") = (active.base_offset, active.end);
         let bases: Vec<Offset> = segments.iter().map(|(base, _)| *base).collect();
         let found = self.snapshots.iter().copied();
         let mut snapshots = Snapshots::without_strays(&self.directory, found, &bases)?;
@@ -294,6 +304,7 @@ impl Loader {
             log_end,
             now: self.from.now,
             expiration_ms: self.from.config.producer_expiration_ms,
+            rebuild_from: self.recovered_from.filter(|_| self.recovered_markers),
         };
         let producers = replay.load(&mut snapshots, self.from.clean)?;
         Ok((snapshots, producers))
@@ -343,6 +354,7 @@ impl Loader {
                 log: Position(log),
                 offset_index: on_disk.offset_index.unwrap_or(0) as usize,
                 time_index: on_disk.time_index.unwrap_or(0) as usize,
+                txn_index: on_disk.txn_index as usize,
             };
             let interval = self.from.config.index_interval_bytes;
             Ok(Arc::new(SealedSegment::new(
@@ -390,6 +402,8 @@ pub(crate) fn open_active(
     let Some(last) = last_batch(&file, newest, base, Position(length)) else {
         return Ok(None);
     };
+    let txn_index = file_name::path(directory, base, Kind::TxnIndex);
+    let txn_index_bytes = std::fs::metadata(txn_index).map_or(0, |m| m.len() as usize);
     let first = first_timestamp(&file, Position(length));
     let rule = IndexRule::new(base, config.index_interval_bytes).resume(time_index.last());
     let active = ActiveSegment {
@@ -404,6 +418,7 @@ pub(crate) fn open_active(
             first_timestamp: first,
             ..Age::new(now, config)
         },
+        txn_index_bytes,
         tail: HotTail::default(),
     };
     let next = last.map_or(base, |batch| batch.last_offset.next());

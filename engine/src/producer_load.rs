@@ -11,6 +11,7 @@ use crate::producer_entry::{DataBatch, Marker, Rules};
 use crate::producer_snapshot;
 use crate::producer_table::{ProducerTable, is_expired};
 use crate::record_check;
+use crate::txn_index;
 use protocol::batch::control::TransactionResult;
 use protocol::batch::{BatchHeader, BatchView};
 use protocol::ids::{Offset, Position, TimestampMs};
@@ -28,6 +29,8 @@ pub(crate) struct Replay<'a> {
     pub(crate) log_end: Offset,
     pub(crate) now: TimestampMs,
     pub(crate) expiration_ms: i64,
+    /// The indexes of aborted transactions are made anew from this segment on.
+    pub(crate) rebuild_from: Option<Offset>,
 }
 
 impl Snapshots {
@@ -110,7 +113,8 @@ impl Replay<'_> {
             return Ok(producers);
         }
         let (start, end) = (self.log_start, self.log_end);
-        snapshots.remove_where(self.directory, |at| at > end || at <= start)?;
+        let newest = self.rebuild_from.unwrap_or(end).min(end);
+        snapshots.remove_where(self.directory, |at| at > newest || at <= start)?;
         let from = self.load_newest(snapshots, &mut producers)?;
         snapshots.covered = from;
         self.replay_from(from, snapshots, &mut producers)?;
@@ -150,22 +154,30 @@ impl Replay<'_> {
         snapshots: &mut Snapshots,
         producers: &mut ProducerTable,
     ) -> io::Result<()> {
-        let first = self
-            .segments
-            .partition_point(|(base, _)| *base <= from)
-            .saturating_sub(1);
+        if from >= self.log_end {
+            return Ok(());
+        }
+        let first = self.segments.partition_point(|(base, _)| *base <= from).saturating_sub(1);
         let wanted: Vec<Offset> = self.snapshot_offsets().collect();
         for &(base, end) in self.segments.get(first..).unwrap_or(&[]) {
-            if from >= self.log_end {
-                break;
-            }
             if base > from && wanted.contains(&base) {
                 snapshots.take(self.directory, base, producers)?;
             }
             let file = File::open(file_name::path(self.directory, base, Kind::Log))?;
-            replay_segment(&file, end, from.max(self.log_start), producers)?;
+            let aborted = replay_segment(&file, end, from.max(self.log_start), producers)?;
+            if self.rebuild_from.is_some_and(|rebuild_from| base >= rebuild_from) {
+                self.replace_txn_index(base, &aborted)?;
+            }
         }
         Ok(())
+    }
+
+    fn replace_txn_index(&self, base: Offset, entries: &[u8]) -> io::Result<()> {
+        let path = file_name::path(self.directory, base, Kind::TxnIndex);
+        if entries.is_empty() {
+            return atomic_file::remove(&path);
+        }
+        atomic_file::replace_derived(&path, entries)
     }
 
     /// Where snapshots are worth having: at the last two segments and at the end.
@@ -177,19 +189,19 @@ impl Replay<'_> {
     }
 }
 
+/// Replays a segment, and gives the entries of its index of aborted transactions.
 fn replay_segment(
     file: &File,
     end: Position,
     from: Offset,
     producers: &mut ProducerTable,
-) -> io::Result<()> {
+) -> io::Result<Vec<u8>> {
     let mut walk = Walk::new(Position::ZERO, end);
+    let mut aborted = Vec::new();
     loop {
         // Batches of data need no more than their header; a marker has to be read.
         let marker = find_blocking(file, walk, |batch| {
-            let Some(header) = batch.header.filter(|h| h.has_producer()) else {
-                return false;
-            };
+            let Some(header) = batch.header.filter(|h| h.has_producer()) else { return false };
             if batch.last_offset < from {
                 return false;
             }
@@ -198,12 +210,13 @@ fn replay_segment(
             }
             header.attributes.is_control()
         })?;
-        let Some(marker) = marker else { break };
+        producers.commit();
+        let Some(marker) = marker else { return Ok(aborted) };
         replay_marker(file, &marker, producers)?;
+        aborted.extend(txn_index::encode_staged(producers));
+        producers.commit();
         walk = walk.after(&marker);
     }
-    producers.commit();
-    Ok(())
 }
 
 fn replay_data(header: &BatchHeader, producers: &mut ProducerTable) {

@@ -23,6 +23,8 @@ pub(crate) struct Recovered {
     pub(crate) next_offset: Offset,
     /// How many bytes were cut off.
     pub(crate) cut_bytes: u64,
+    /// Transactions end in it.
+    pub(crate) has_markers: bool,
 }
 
 struct Indexes {
@@ -30,6 +32,7 @@ struct Indexes {
     offsets: Vec<u8>,
     times: Vec<u8>,
     next_offset: Offset,
+    has_markers: bool,
 }
 
 /// Checks and repairs one segment. Leader epochs that its batches show and `epochs` lacks are
@@ -54,6 +57,7 @@ pub(crate) fn recover_segment(
         offsets: Vec::new(),
         times: Vec::new(),
         next_offset: base_offset,
+        has_markers: false,
     };
     let mut scan = SegmentScan::new(&file, Position::ZERO, end);
     let damage = loop {
@@ -93,6 +97,7 @@ pub(crate) fn recover_segment(
     Ok(Recovered {
         next_offset: indexes.next_offset,
         cut_bytes,
+        has_markers: indexes.has_markers,
     })
 }
 
@@ -105,6 +110,7 @@ impl Indexes {
             return false;
         }
         self.next_offset = header.next_offset();
+        self.has_markers |= header.attributes.is_control() && header.has_producer();
         let entries = self.rule.note(&Indexed {
             position,
             bytes: header.size() as u32,

@@ -50,6 +50,7 @@ impl IndexEnds {
             log: active.end,
             offset_index: length(&offsets),
             time_index: length(&times),
+            txn_index: active.txn_index_bytes,
         };
         debug_assert_eq!(
             lengths.offset_index,

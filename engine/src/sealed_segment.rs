@@ -23,6 +23,8 @@ pub(crate) struct SealedSegment {
     pub(crate) base_offset: Offset,
     /// Where the last batch ends.
     pub(crate) end: Position,
+    /// Length of its index of aborted transactions.
+    pub(crate) txn_index_bytes: usize,
     directory: Arc<Path>,
     index_interval_bytes: u32,
     file: OnceLock<File>,
@@ -37,6 +39,7 @@ pub(crate) struct Lengths {
     pub(crate) log: Position,
     pub(crate) offset_index: usize,
     pub(crate) time_index: usize,
+    pub(crate) txn_index: usize,
 }
 
 impl SealedSegment {
@@ -49,6 +52,7 @@ impl SealedSegment {
         Self {
             base_offset,
             end: lengths.log,
+            txn_index_bytes: lengths.txn_index,
             directory,
             index_interval_bytes,
             file: OnceLock::new(),

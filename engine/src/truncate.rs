@@ -19,6 +19,7 @@ use crate::partition_files;
 use crate::producer_load::Replay;
 use crate::removal::Removal;
 use crate::roll::{self, IndexEnds};
+use crate::txn_index;
 use protocol::ids::{Offset, Position, TimestampMs};
 use ring::file::File;
 use std::fs::OpenOptions;
@@ -185,7 +186,8 @@ impl Log {
         atomic_file::replace_derived(&path(Kind::OffsetIndex), offsets)?;
         let kept = count_while::<TimeEntry>(&times, |e| e.relative_offset < bound);
         let times = &times[..kept * TimeEntry::BYTES];
-        atomic_file::replace_derived(&path(Kind::TimeIndex), times)
+        atomic_file::replace_derived(&path(Kind::TimeIndex), times)?;
+        txn_index::truncate(&path(Kind::TxnIndex), target).map(drop)
     }
 
     fn reopen(&self, base: Offset, now: TimestampMs) -> io::Result<ActiveSegment> {
@@ -215,6 +217,7 @@ impl Log {
             log_end: end,
             now,
             expiration_ms: self.config.producer_expiration_ms,
+            rebuild_from: None,
         };
         self.producers = replay.load(&mut self.snapshots, false)?;
         Ok(())

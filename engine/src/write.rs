@@ -1,8 +1,9 @@
 //! The third step of an append: the bytes go to the file.
 //!
 //! A [`Write`] owns all it needs and knows nothing of the log's state; [`Written`] is what came of
-//! it. Order: the checkpoint of the leader epochs, the new segment, the batches, the index entries
-//! that wait for their file. A write that fails after its first byte cuts the file back.
+//! it. Order: the checkpoint of the leader epochs, the new segment, the batches, the transactions
+//! they abort, the index entries that wait for their file. A write that fails after its first byte
+//! cuts the file back.
 
 use crate::active_index::Stretch;
 use crate::assign::InFlight;
@@ -10,6 +11,7 @@ use crate::checkpoint::{self, EpochStart};
 use crate::file_name::{self, Kind};
 use crate::log::Log;
 use crate::roll::Roll;
+use crate::txn_index::NewEntries;
 use bytes::Bytes;
 use protocol::ids::{Offset, Position};
 use ring::file::File;
@@ -28,6 +30,7 @@ pub struct Write {
     file: File,
     position: Position,
     pieces: Vec<Bytes>,
+    aborted: Option<Box<NewEntries>>,
     entries: Option<Box<IndexEntries>>,
 }
 
@@ -81,6 +84,7 @@ impl Write {
             file: active.file.clone(),
             position,
             pieces: plan.pieces(heads),
+            aborted: plan.aborted(log).map(Box::new),
             entries,
         }
     }
@@ -94,6 +98,7 @@ impl Write {
             mut file,
             position,
             pieces,
+            aborted,
             entries,
         } = self;
         let mut written = Written::nothing();
@@ -118,6 +123,15 @@ impl Write {
                 return written;
             }
         }
+        if let Some(aborted) = aborted {
+            let directory = directory.clone();
+            let stored = ring::offload(move || aborted.store_blocking(&directory)).await;
+            if let Err(error) = stored {
+                let position = u64::from(position.0);
+                written.outcome = Err(cut_back(&file, position, error).await);
+                return written;
+            }
+        }
         if let Some(entries) = entries {
             let stored = ring::offload(move || entries.store_blocking(&directory)).await;
             written.entries_are(stored);
@@ -134,6 +148,7 @@ impl Write {
             mut file,
             position,
             pieces,
+            aborted,
             entries,
         } = self;
         let mut written = Written::nothing();
@@ -150,7 +165,8 @@ impl Write {
                 None => return written,
             }
         }
-        if let Err(failure) = write_blocking(&file, &pieces, u64::from(position.0)) {
+        let aborted = || aborted.map_or(Ok(()), |aborted| aborted.store_blocking(&directory));
+        if let Err(failure) = write_blocking(&file, &pieces, u64::from(position.0), aborted) {
             written.outcome = Err(failure);
         } else if let Some(entries) = entries {
             written.entries_are(entries.store_blocking(&directory));
@@ -251,21 +267,23 @@ async fn cut_back(file: &File, position: u64, error: io::Error) -> Failure {
     judge(&error, file.truncate(position).await)
 }
 
-fn write_blocking(file: &File, pieces: &[Bytes], position: u64) -> Result<(), Failure> {
+fn write_blocking(
+    file: &File,
+    pieces: &[Bytes],
+    position: u64,
+    then: impl FnOnce() -> io::Result<()>,
+) -> Result<(), Failure> {
     if pieces.is_empty() {
         return Ok(());
     }
-    let file = file
-        .try_clone_std()
-        .map_err(|error| Failure::before_a_byte(&error))?;
+    let file = file.try_clone_std().map_err(|error| Failure::before_a_byte(&error))?;
     let mut at = position;
-    for piece in pieces {
-        if let Err(error) = file.write_all_at(piece, at) {
-            return Err(judge(&error, file.set_len(position)));
-        }
+    let written = pieces.iter().try_for_each(|piece| {
+        file.write_all_at(piece, at)?;
         at += piece.len() as u64;
-    }
-    Ok(())
+        Ok(())
+    });
+    written.and_then(|()| then()).map_err(|error| judge(&error, file.set_len(position)))
 }
 
 /// What a failed write means, given whether the file could be cut back to where it ended.

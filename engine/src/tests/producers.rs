@@ -262,3 +262,60 @@ fn the_last_stable_offset_follows_transactions_and_survives_restarts() {
         assert_eq!(stable(&log, 7), 7);
     }
 }
+
+#[test]
+fn aborted_transactions_are_indexed_as_kafka_does() {
+    use crate::txn_index::AbortedTransaction;
+    let place = Place::new(LogConfig { segment_bytes_max: 700, ..small_segments() });
+    let mut log = place.open(Left::Closed);
+    let plain = || of_client(batch(3, NOW.0));
+    for round in 0..8 {
+        let origin = Origin::VerifiedClient;
+        append_all(&mut log, [plain(), transactional(5, round, origin), plain()]);
+        append_all(&mut log, [transactional(6, round, origin), plain()]);
+        append_all(&mut log, [marker(5, TransactionResult::Abort), plain()]);
+        append_all(&mut log, [marker(6, TransactionResult::Commit), plain()]);
+    }
+    assert!(log.segment_count() > 5);
+    let all = |log: &Log, from, to| {
+        run(log.aborted_transactions(Offset(from), Offset(to)).run()).unwrap()
+    };
+    let end = log.log_end_offset().0;
+    let round = end / 8;
+    let aborted = |at: i64| AbortedTransaction {
+        producer_id: ProducerId(5),
+        first_offset: Offset(at * round + 3),
+    };
+    let expected: Vec<_> = (0..8).map(aborted).collect();
+    assert_eq!(all(&log, 0, end), expected);
+    assert_eq!(all(&log, round * 2, round * 3), [aborted(2)]);
+    assert_eq!(all(&log, round * 2 + 12, round * 3), [], "it has ended before");
+    let files = || {
+        let listed = crate::leftovers::list(&place.directory).unwrap();
+        let mut files: Vec<_> = listed
+            .into_iter()
+            .filter(|f| f.kind == Kind::TxnIndex)
+            .map(|f| (f.base_offset, std::fs::read(f.within(&place.directory)).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let written = files();
+    // Version, producer, first offset, the marker's offset, last stable offset after it.
+    let numbers = [5, 3, 11, 7];
+    let entry: Vec<u8> =
+        [0u8, 0].into_iter().chain(numbers.into_iter().flat_map(i64::to_be_bytes)).collect();
+    assert!(written[0].1.starts_with(&entry), "{:?}", written[0]);
+    log.close().unwrap();
+    log = place.open(Left::Closed);
+    assert_eq!(all(&log, 0, end), expected);
+    drop(log);
+    for (base, _) in &written {
+        std::fs::write(place.path(base.0, Kind::TxnIndex), b"rubbish").unwrap();
+    }
+    let mut log = place.open(crash());
+    assert_eq!(files(), written, "made anew");
+    assert_eq!(all(&log, 0, end), expected);
+    let _ = log.truncate_to(Offset(round * 4), NOW).unwrap();
+    assert_eq!(all(&log, 0, end), expected[..4]);
+}

@@ -1,0 +1,151 @@
+//! The `.txnindex` of a segment: the transactions that were aborted by a marker in it (KIP-98).
+//! Consumers of committed transactions skip their records.
+//!
+//! An entry is version int16 = 0, producer id, first offset, the marker's offset, and the last
+//! stable offset right after the marker, int64 each. A segment without aborted transactions has no
+//! file. Here are the format and the look-up; entries are written with the batches, in `write`.
+
+use crate::file_name::{self, Kind};
+use crate::log::Log;
+use crate::producer_table::{CompletedTransaction, ProducerTable};
+use protocol::ids::{Offset, ProducerId};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Size of an entry.
+pub(crate) const ENTRY_BYTES: usize = 34;
+
+const VERSION: i16 = 0;
+
+/// A transaction whose records are to be skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AbortedTransaction {
+    /// Whose it was.
+    pub producer_id: ProducerId,
+    /// Its first record in this log.
+    pub first_offset: Offset,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    aborted: AbortedTransaction,
+    last_offset: Offset,
+    last_stable_offset: Offset,
+}
+
+/// A look-up of aborted transactions, to be run.
+#[derive(Debug)]
+pub struct AbortedLookup {
+    files: Vec<PathBuf>,
+    from: Offset,
+    upper_bound: Offset,
+}
+
+/// Entries for the end of a segment's file.
+#[derive(Debug)]
+pub(crate) struct NewEntries {
+    pub(crate) base_offset: Offset,
+    pub(crate) position: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Log {
+    /// The aborted transactions with records in a range of offsets.
+    pub fn aborted_transactions(&self, from: Offset, upper_bound: Offset) -> AbortedLookup {
+        let first = self.segments.floor(from);
+        let sealed = self.segments.sealed.iter().skip(first).filter(|s| s.txn_index_bytes > 0);
+        let mut files: Vec<PathBuf> = sealed.map(|s| s.path(Kind::TxnIndex)).collect();
+        let active = &self.segments.active;
+        if active.txn_index_bytes > 0 {
+            files.push(file_name::path(&self.directory, active.base_offset, Kind::TxnIndex));
+        }
+        AbortedLookup { files, from, upper_bound }
+    }
+}
+
+impl AbortedLookup {
+    /// Looks them up; reads files only if some segment has aborted transactions.
+    pub async fn run(self) -> io::Result<Vec<AbortedTransaction>> {
+        if self.files.is_empty() {
+            return Ok(Vec::new());
+        }
+        ring::offload(move || self.run_blocking()).await
+    }
+
+    fn run_blocking(&self) -> io::Result<Vec<AbortedTransaction>> {
+        let mut found = Vec::new();
+        for file in &self.files {
+            for entry in std::fs::read(file)?.chunks_exact(ENTRY_BYTES).map(Entry::decode) {
+                let Entry { aborted, last_offset, last_stable_offset } = entry;
+                if last_offset >= self.from && aborted.first_offset < self.upper_bound {
+                    found.push(aborted);
+                }
+                if last_stable_offset >= self.upper_bound {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Entry {
+    fn decode(bytes: &[u8]) -> Self {
+        let i64_at = |at: usize| i64::from_be_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
+        Self {
+            aborted: AbortedTransaction {
+                producer_id: ProducerId(i64_at(2)),
+                first_offset: Offset(i64_at(10)),
+            },
+            last_offset: Offset(i64_at(18)),
+            last_stable_offset: Offset(i64_at(26)),
+        }
+    }
+}
+
+/// Adds a transaction's entry, if it was aborted.
+pub(crate) fn encode(ended: &CompletedTransaction, stable: Offset, out: &mut Vec<u8>) {
+    if !ended.aborted {
+        return;
+    }
+    out.extend_from_slice(&VERSION.to_be_bytes());
+    for number in [ended.producer.0, ended.first_offset.0, ended.last_offset.0, stable.0] {
+        out.extend_from_slice(&number.to_be_bytes());
+    }
+}
+
+/// The entries that come with what is staged.
+pub(crate) fn encode_staged(producers: &ProducerTable) -> Vec<u8> {
+    let mut entries = Vec::new();
+    for ended in producers.staged_completions() {
+        encode(ended, producers.last_stable_after(ended), &mut entries);
+    }
+    entries
+}
+
+impl NewEntries {
+    /// Writes them; if that fails, the file is as before.
+    pub(crate) fn store_blocking(&self, directory: &Path) -> io::Result<()> {
+        let path = file_name::path(directory, self.base_offset, Kind::TxnIndex);
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        file.write_all_at(&self.bytes, self.position).inspect_err(|_| {
+            let _ = file.set_len(self.position);
+        })
+    }
+}
+
+/// Drops the transactions that ended at or after `target`, and gives the length that is left.
+pub(crate) fn truncate(path: &Path, target: Offset) -> io::Result<usize> {
+    let content = match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        content => content?,
+    };
+    let entries = content.chunks_exact(ENTRY_BYTES).map(Entry::decode);
+    let kept = entries.take_while(|entry| entry.last_offset < target).count() * ENTRY_BYTES;
+    if kept < content.len() {
+        File::options().write(true).open(path)?.set_len(kept as u64)?;
+    }
+    Ok(kept)
+}
