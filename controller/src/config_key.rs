@@ -304,9 +304,7 @@ impl ConfigKey {
                 refuse("String must be non-empty".into())
             }
             (Check::MetadataVersion, ConfigValue::Text(given)) if !is_version(given) => {
-                refuse(format!(
-                    "Version {given} is not a valid version. Version should be one of: 0.8.0 to 3.9-IV0"
-                ))
+                refuse(format!("Version {given} is not a valid version"))
             }
             (Check::ThrottledReplicas, ConfigValue::List(given)) if !is_throttle(given) => {
                 refuse(format!(

@@ -38,7 +38,7 @@ impl Refusal {
         Self::new(code, code.message())
     }
 
-    /// A refusal without a message.
+    /// A refusal without a message: clients then show their own text for the code.
     pub fn silent(code: ErrorCode) -> Self {
         Self {
             code,

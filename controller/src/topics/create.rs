@@ -78,6 +78,7 @@ pub fn create(
     mode: Mode,
     draw: &mut dyn Draw,
 ) -> Result<Decision<Results>, Refusal> {
+    check_total(defaults, topics)?;
     let (mut seen, mut twice) = (BTreeSet::new(), BTreeSet::new());
     for topic in topics {
         if !seen.insert(&*topic.name) {
@@ -107,6 +108,22 @@ pub fn create(
         records,
         outcome: results,
     })
+}
+
+/// Before anything is allocated for them.
+fn check_total(defaults: &Defaults<'_>, topics: &[NewTopic]) -> Result<(), Refusal> {
+    let partitions = topics.iter().map(|topic| match topic.partitions {
+        _ if !topic.assignments.is_empty() => topic.assignments.len(),
+        -1 => usize::try_from(defaults.partitions).unwrap_or(0),
+        asked => usize::try_from(asked).unwrap_or(0),
+    });
+    match partitions.fold(0, usize::saturating_add) > RECORDS_PER_REQUEST_MAX {
+        false => Ok(()),
+        true => Err(Refusal::new(
+            ErrorCode::PolicyViolation,
+            "Excessively large number of partitions per request.",
+        )),
+    }
 }
 
 fn create_one(
@@ -225,10 +242,6 @@ fn place_partitions(
         -1 => defaults.replication_factor,
         asked => asked,
     };
-    // Before anything is allocated for them.
-    if partitions as usize > RECORDS_PER_REQUEST_MAX {
-        return Err(too_large());
-    }
     let placed = place(image, partitions, factor, draw).map_err(|reason| {
         Refusal::new(
             ErrorCode::InvalidReplicationFactor,

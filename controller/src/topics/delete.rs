@@ -53,13 +53,13 @@ pub fn delete(image: &Image, topics: &[Doomed]) -> Decision<Vec<Deleted>> {
             None => outcome.push(refused(
                 None,
                 id,
-                Refusal::standard(ErrorCode::UnknownTopicId),
+                Refusal::silent(ErrorCode::UnknownTopicId),
             )),
         }
     }
     for name in asked.names.once {
         let Some(topic) = image.topic(&name) else {
-            let refusal = Refusal::standard(ErrorCode::UnknownTopicOrPartition);
+            let refusal = Refusal::silent(ErrorCode::UnknownTopicOrPartition);
             outcome.push(refused(Some(name), Uuid::ZERO, refusal));
             continue;
         };

@@ -160,7 +160,7 @@ fn refusals_of_new_topics() {
             topic("t", i32::MAX, 1),
             refused(
                 ErrorCode::PolicyViolation,
-                "Unable to perform excessively large batch operation.",
+                "Excessively large number of partitions per request.",
             ),
         ),
         (

@@ -46,7 +46,6 @@ pub enum ConfigError {
 
 /// What a node without a file is told.
 const LOCAL: &[(&str, &str)] = &[
-    ("node.id", "0"),
     ("listeners", "PLAINTEXT://127.0.0.1:9092"),
     ("log.dirs", "./data"),
     ("offsets.topic.replication.factor", "1"),
@@ -66,6 +65,7 @@ impl ServerConfig {
             Some(path) => read(path)?,
         };
         given.extend(overrides);
+        name_node_both_ways(&mut given);
         Self::from_given(given)
     }
 
@@ -84,6 +84,19 @@ impl ServerConfig {
         let (listeners, advertised) = read_listeners(&values)?;
         let inter_broker = inter_broker_listener(&values, &advertised)?;
         build(values, listeners, advertised, inter_broker)
+    }
+}
+
+/// `node.id` and `broker.id` are one thing: where one is given, the other is. A node that is
+/// given neither is node 0.
+fn name_node_both_ways(given: &mut BTreeMap<String, String>) {
+    if !given.contains_key("node.id") && !given.contains_key("broker.id") {
+        given.insert("node.id".into(), "0".into());
+    }
+    for (one, other) in [("node.id", "broker.id"), ("broker.id", "node.id")] {
+        if let Some(id) = given.get(one).cloned() {
+            given.entry(other.to_owned()).or_insert(id);
+        }
     }
 }
 
@@ -140,7 +153,7 @@ fn check_supported(values: &Values) -> Result<(), ConfigError> {
 /// The rules between keys that Kafka checks at its start.
 fn check_together(values: &Values) -> Result<(), ConfigError> {
     let (node, broker) = (values.whole("node.id"), values.whole("broker.id"));
-    if values.is_given("node.id") && values.is_given("broker.id") && node != broker {
+    if node != broker {
         return refuse("You must set `node.id` to the same value as `broker.id`.");
     }
     let least = |name: &str, least: i64| match values.whole_if_set(name) {
