@@ -30,10 +30,16 @@ struct Load {
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let directory = PathBuf::from(args.next().expect("a directory to write in"));
-    let mut number = |default: usize| args.next().map_or(default, |n| n.parse().expect("a number"));
+    let mut number = |default: usize| {
+        args.next()
+            .map_or(default, |n| n.parse().expect("a number"))
+    };
     let batch = batch_of(number(16 << 10));
     let (batches_a_write, rounds) = (number(32), number(5));
-    println!("batches of {} bytes, {batches_a_write} a write", batch.len());
+    println!(
+        "batches of {} bytes, {batches_a_write} a write",
+        batch.len()
+    );
     let load = |validation| Load {
         directory: directory.clone(),
         batch: batch.clone(),
@@ -55,7 +61,12 @@ fn main() -> Result<()> {
             costs.push(cost);
         }
     }
-    let names = ["CRC + pwritev", "engine, relaxed", "pwritev", "engine, no validation"];
+    let names = [
+        "CRC + pwritev",
+        "engine, relaxed",
+        "pwritev",
+        "engine, no validation",
+    ];
     for (name, costs) in names.iter().zip(&mut costs) {
         costs.sort_by(f64::total_cmp);
         let (low, middle, high) = (costs[0], costs[costs.len() / 2], costs[costs.len() - 1]);
@@ -70,7 +81,11 @@ fn batch_of(bytes: usize) -> Bytes {
     let mut batch = BatchBuilder::new(BatchOptions::default());
     loop {
         let value = Some(&value[..]);
-        batch.append(&NewRecord { timestamp: NOW, value, ..NewRecord::default() });
+        batch.append(&NewRecord {
+            timestamp: NOW,
+            value,
+            ..NewRecord::default()
+        });
         if batch.size_uncompressed() + value.map_or(0, <[u8]>::len) > bytes {
             return batch.finish().into();
         }
@@ -117,7 +132,13 @@ impl Load {
             for token in 0..self.batches_a_write as u64 {
                 let batches = self.batch.clone();
                 let (leader_epoch, origin) = (LeaderEpoch(0), Origin::Client);
-                log.enqueue(Append { token, batches, leader_epoch, origin }).expect("it is sound");
+                log.enqueue(Append {
+                    token,
+                    batches,
+                    leader_epoch,
+                    origin,
+                })
+                .expect("it is sound");
             }
             let write = log.start_write(NOW).expect("there is something to write");
             log.finish_write(write.run().await, &mut done);
@@ -140,7 +161,9 @@ fn new_log(root: &Path, validation: Validation) -> engine::log::Log {
         ..LogConfig::default()
     };
     let partition = TopicPartition::new("cost", PartitionIndex(0));
-    directory.create_log(&partition, Uuid([1; 16]), Arc::new(config), NOW).expect("a log")
+    directory
+        .create_log(&partition, Uuid([1; 16]), Arc::new(config), NOW)
+        .expect("a log")
 }
 
 /// What all threads of this process have used, from the scheduler's account in nanoseconds.
@@ -149,7 +172,10 @@ fn cpu_seconds() -> f64 {
     let used = tasks.map(|task| {
         let path = task.expect("a thread").path().join("schedstat");
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0)
+        text.split(' ')
+            .next()
+            .and_then(|ns| ns.parse::<u64>().ok())
+            .unwrap_or(0)
     });
     used.sum::<u64>() as f64 / 1e9
 }

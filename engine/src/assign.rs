@@ -127,7 +127,11 @@ impl InFlight {
             Some(base_offset) => (base_offset, 0),
             None => (active.base_offset, active.txn_index_bytes as u64),
         };
-        (!bytes.is_empty()).then_some(NewEntries { base_offset, position, bytes })
+        (!bytes.is_empty()).then_some(NewEntries {
+            base_offset,
+            position,
+            bytes,
+        })
     }
 
     /// What is to be written, piece by piece.

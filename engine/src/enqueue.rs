@@ -171,7 +171,7 @@ fn check_batch(
     if config.validation == Validation::None && from_client {
         batch.compression().map_err(refused)?;
     } else {
-        batch.validate_relaxed().map_err(refused)?;
+        validate(batch)?;
     }
     if header.base_offset.0 < 0
         || header
@@ -200,6 +200,15 @@ fn check_batch(
         start,
         times,
         end,
+    })
+}
+
+/// As Kafka, says of a batch whose CRC is wrong that it is corrupt, whatever else is wrong with it.
+fn validate(batch: &BatchView<'_>) -> Result<(), AppendError> {
+    batch.validate_relaxed().map_err(|error| match error {
+        BatchError::Crc { .. } => refused(error),
+        _ if batch.computed_crc() != batch.header.crc => AppendError::Corrupt("its CRC is wrong"),
+        _ => refused(error),
     })
 }
 

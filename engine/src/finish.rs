@@ -45,6 +45,7 @@ impl Log {
             Ok(()) => self.accept(&mut plan, epochs_stored),
             Err(failure) => self.refuse(&mut plan, &failure, epochs_stored),
         }
+        self.assert_order();
         done.append(&mut plan.outcomes);
         self.spare = plan;
     }

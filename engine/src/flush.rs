@@ -96,6 +96,7 @@ impl Log {
         }
         // A truncation may have happened meanwhile.
         self.recovery_point = self.recovery_point.max(recovery_point.min(self.log_end));
+        self.assert_order();
         Ok(())
     }
 }

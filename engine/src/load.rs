@@ -235,8 +235,9 @@ impl Loader {
         self.epochs.truncate_from_end(log_end);
         self.epochs.truncate_from_start(self.from.log_start);
         let in_directory = OpenError::at(&self.directory);
-        let (snapshots, producers) =
-            self.load_producers(&active, (log_start, log_end)).map_err(in_directory)?;
+        let (snapshots, producers) = self
+            .load_producers(&active, (log_start, log_end))
+            .map_err(in_directory)?;
         if self.recovered_markers {
             self.list()?;
             active.txn_index_bytes = self.segments[&active.base_offset].txn_index as usize;
@@ -291,8 +292,11 @@ impl Loader {
         (log_start, log_end): (Offset, Offset),
     ) -> std::io::Result<(Snapshots, crate::producer_table::ProducerTable)> {
         let length = |on_disk: &OnDisk| u32::try_from(on_disk.log.unwrap_or(0)).unwrap_or(u32::MAX);
-        let mut segments: Vec<_> =
-            self.segments.iter().map(|(base, s)| (*base, Position(length(s)))).collect();
+        let mut segments: Vec<_> = self
+            .segments
+            .iter()
+            .map(|(base, s)| (*base, Position(length(s))))
+            .collect();
         *segments.last_mut().expect("there is a segment") = (active.base_offset, active.end);
         let bases: Vec<Offset> = segments.iter().map(|(base, _)| *base).collect();
         let found = self.snapshots.iter().copied();

@@ -89,6 +89,26 @@ impl Log {
         }
     }
 
+    /// Moves the log's start up to `offset`: what is before it is not read any more. Returns
+    /// whether it moved.
+    ///
+    /// # Panics
+    /// If `offset` is beyond the log's end.
+    pub fn advance_log_start(&mut self, offset: Offset) -> bool {
+        assert!(
+            offset <= self.log_end,
+            "start {offset} beyond the end {}",
+            self.log_end
+        );
+        if offset <= self.log_start {
+            return false;
+        }
+        self.log_start = offset;
+        self.recovery_point = self.recovery_point.max(offset);
+        self.epochs_dirty |= self.epochs.truncate_from_start(offset);
+        true
+    }
+
     /// The high watermark has risen: transactions that ended below it are settled.
     pub fn on_high_watermark(&mut self, high_watermark: Offset) {
         self.producers.on_high_watermark(high_watermark);
@@ -216,6 +236,20 @@ impl Log {
     /// Base offset of the first segment; below the log's start if that lies within a segment.
     pub fn first_segment_offset(&self) -> Offset {
         self.segments.first_base()
+    }
+
+    /// Ends the process if the offsets contradict each other.
+    pub(crate) fn assert_order(&self) {
+        let (start, point, end) = (self.log_start, self.recovery_point, self.log_end);
+        assert!(
+            start <= point && point <= end,
+            "log start {start}, recovery point {point}, end {end}"
+        );
+        let base = self.segments.active.base_offset;
+        assert!(
+            base <= end,
+            "the active segment's base {base} is beyond the end {end}"
+        );
     }
 
     pub(crate) fn epoch_entries(&self) -> &[EpochStart] {

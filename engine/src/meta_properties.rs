@@ -104,22 +104,26 @@ impl MetaProperties {
         })
     }
 
+    /// The file's text, its keys in the order in which Kafka's come out.
     fn print(&self) -> String {
-        let mut lines = self.others.clone();
-        lines.insert("version".to_owned(), self.version.number().to_owned());
         let id = self.node_id.map(|id| id.to_string());
         let directory_id = self.directory_id.map(|id| id.to_string());
         let known = [
             (self.version.id_key(), id),
-            ("cluster.id", self.cluster_id.clone()),
             ("directory.id", directory_id),
+            ("version", Some(self.version.number().to_owned())),
+            ("cluster.id", self.cluster_id.clone()),
         ];
-        for (key, value) in known {
-            lines.extend(value.map(|value| (key.to_owned(), value)));
-        }
+        let known = known
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)));
+        let others = self
+            .others
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.clone()));
         let mut text = String::from("#\n");
-        for (key, value) in lines {
-            text.push_str(&format!("{}={}\n", escaped(&key), escaped(&value)));
+        for (key, value) in known.chain(others) {
+            text.push_str(&format!("{}={}\n", escaped(key), escaped(&value)));
         }
         text
     }

@@ -157,7 +157,10 @@ impl Replay<'_> {
         if from >= self.log_end {
             return Ok(());
         }
-        let first = self.segments.partition_point(|(base, _)| *base <= from).saturating_sub(1);
+        let first = self
+            .segments
+            .partition_point(|(base, _)| *base <= from)
+            .saturating_sub(1);
         let wanted: Vec<Offset> = self.snapshot_offsets().collect();
         for &(base, end) in self.segments.get(first..).unwrap_or(&[]) {
             if base > from && wanted.contains(&base) {
@@ -165,7 +168,10 @@ impl Replay<'_> {
             }
             let file = File::open(file_name::path(self.directory, base, Kind::Log))?;
             let aborted = replay_segment(&file, end, from.max(self.log_start), producers)?;
-            if self.rebuild_from.is_some_and(|rebuild_from| base >= rebuild_from) {
+            if self
+                .rebuild_from
+                .is_some_and(|rebuild_from| base >= rebuild_from)
+            {
                 self.replace_txn_index(base, &aborted)?;
             }
         }
@@ -201,7 +207,9 @@ fn replay_segment(
     loop {
         // Batches of data need no more than their header; a marker has to be read.
         let marker = find_blocking(file, walk, |batch| {
-            let Some(header) = batch.header.filter(|h| h.has_producer()) else { return false };
+            let Some(header) = batch.header.filter(|h| h.has_producer()) else {
+                return false;
+            };
             if batch.last_offset < from {
                 return false;
             }
@@ -211,7 +219,9 @@ fn replay_segment(
             header.attributes.is_control()
         })?;
         producers.commit();
-        let Some(marker) = marker else { return Ok(aborted) };
+        let Some(marker) = marker else {
+            return Ok(aborted);
+        };
         replay_marker(file, &marker, producers)?;
         aborted.extend(txn_index::encode_staged(producers));
         producers.commit();

@@ -55,13 +55,26 @@ impl Log {
     /// The aborted transactions with records in a range of offsets.
     pub fn aborted_transactions(&self, from: Offset, upper_bound: Offset) -> AbortedLookup {
         let first = self.segments.floor(from);
-        let sealed = self.segments.sealed.iter().skip(first).filter(|s| s.txn_index_bytes > 0);
+        let sealed = self
+            .segments
+            .sealed
+            .iter()
+            .skip(first)
+            .filter(|s| s.txn_index_bytes > 0);
         let mut files: Vec<PathBuf> = sealed.map(|s| s.path(Kind::TxnIndex)).collect();
         let active = &self.segments.active;
         if active.txn_index_bytes > 0 {
-            files.push(file_name::path(&self.directory, active.base_offset, Kind::TxnIndex));
+            files.push(file_name::path(
+                &self.directory,
+                active.base_offset,
+                Kind::TxnIndex,
+            ));
         }
-        AbortedLookup { files, from, upper_bound }
+        AbortedLookup {
+            files,
+            from,
+            upper_bound,
+        }
     }
 }
 
@@ -77,8 +90,15 @@ impl AbortedLookup {
     fn run_blocking(&self) -> io::Result<Vec<AbortedTransaction>> {
         let mut found = Vec::new();
         for file in &self.files {
-            for entry in std::fs::read(file)?.chunks_exact(ENTRY_BYTES).map(Entry::decode) {
-                let Entry { aborted, last_offset, last_stable_offset } = entry;
+            for entry in std::fs::read(file)?
+                .chunks_exact(ENTRY_BYTES)
+                .map(Entry::decode)
+            {
+                let Entry {
+                    aborted,
+                    last_offset,
+                    last_stable_offset,
+                } = entry;
                 if last_offset >= self.from && aborted.first_offset < self.upper_bound {
                     found.push(aborted);
                 }
@@ -111,7 +131,12 @@ pub(crate) fn encode(ended: &CompletedTransaction, stable: Offset, out: &mut Vec
         return;
     }
     out.extend_from_slice(&VERSION.to_be_bytes());
-    for number in [ended.producer.0, ended.first_offset.0, ended.last_offset.0, stable.0] {
+    for number in [
+        ended.producer.0,
+        ended.first_offset.0,
+        ended.last_offset.0,
+        stable.0,
+    ] {
         out.extend_from_slice(&number.to_be_bytes());
     }
 }
@@ -129,10 +154,15 @@ impl NewEntries {
     /// Writes them; if that fails, the file is as before.
     pub(crate) fn store_blocking(&self, directory: &Path) -> io::Result<()> {
         let path = file_name::path(directory, self.base_offset, Kind::TxnIndex);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-        file.write_all_at(&self.bytes, self.position).inspect_err(|_| {
-            let _ = file.set_len(self.position);
-        })
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        file.write_all_at(&self.bytes, self.position)
+            .inspect_err(|_| {
+                let _ = file.set_len(self.position);
+            })
     }
 }
 
@@ -143,9 +173,15 @@ pub(crate) fn truncate(path: &Path, target: Offset) -> io::Result<usize> {
         content => content?,
     };
     let entries = content.chunks_exact(ENTRY_BYTES).map(Entry::decode);
-    let kept = entries.take_while(|entry| entry.last_offset < target).count() * ENTRY_BYTES;
+    let kept = entries
+        .take_while(|entry| entry.last_offset < target)
+        .count()
+        * ENTRY_BYTES;
     if kept < content.len() {
-        File::options().write(true).open(path)?.set_len(kept as u64)?;
+        File::options()
+            .write(true)
+            .open(path)?
+            .set_len(kept as u64)?;
     }
     Ok(kept)
 }

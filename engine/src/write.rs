@@ -276,14 +276,18 @@ fn write_blocking(
     if pieces.is_empty() {
         return Ok(());
     }
-    let file = file.try_clone_std().map_err(|error| Failure::before_a_byte(&error))?;
+    let file = file
+        .try_clone_std()
+        .map_err(|error| Failure::before_a_byte(&error))?;
     let mut at = position;
     let written = pieces.iter().try_for_each(|piece| {
         file.write_all_at(piece, at)?;
         at += piece.len() as u64;
         Ok(())
     });
-    written.and_then(|()| then()).map_err(|error| judge(&error, file.set_len(position)))
+    written
+        .and_then(|()| then())
+        .map_err(|error| judge(&error, file.set_len(position)))
 }
 
 /// What a failed write means, given whether the file could be cut back to where it ended.

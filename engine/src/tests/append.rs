@@ -61,6 +61,12 @@ fn what_a_client_may_not_send_is_refused() {
         changed[at..at + bytes.len()].copy_from_slice(bytes);
         Bytes::from(changed)
     };
+    let resealed = |at: usize, bytes: &[u8]| {
+        let mut sealed = changed(at, bytes).to_vec();
+        let crc = protocol::checksum::crc32c(&sealed[21..]);
+        sealed[17..21].copy_from_slice(&crc.to_be_bytes());
+        Bytes::from(sealed)
+    };
     let with = |options| batch_with(1, 100, options);
     let producer = BatchOptions {
         producer_id: ProducerId(1),
@@ -76,6 +82,10 @@ fn what_a_client_may_not_send_is_refused() {
         (good.slice(..good.len() - 1), ErrorCode::CorruptMessage),
         (good.slice(..30), ErrorCode::CorruptMessage),
         (changed(8, &3i32.to_be_bytes()), ErrorCode::CorruptMessage),
+        (changed(23, &7i32.to_be_bytes()), ErrorCode::CorruptMessage),
+        (changed(57, &7i32.to_be_bytes()), ErrorCode::CorruptMessage),
+        (resealed(57, &7i32.to_be_bytes()), ErrorCode::InvalidRecord),
+        (resealed(57, &1i32.to_be_bytes()), ErrorCode::InvalidRecord),
         (
             Bytes::from([&good[..], &good[..]].concat()),
             ErrorCode::InvalidRecord,

@@ -266,12 +266,18 @@ fn the_last_stable_offset_follows_transactions_and_survives_restarts() {
 #[test]
 fn aborted_transactions_are_indexed_as_kafka_does() {
     use crate::txn_index::AbortedTransaction;
-    let place = Place::new(LogConfig { segment_bytes_max: 700, ..small_segments() });
+    let place = Place::new(LogConfig {
+        segment_bytes_max: 700,
+        ..small_segments()
+    });
     let mut log = place.open(Left::Closed);
     let plain = || of_client(batch(3, NOW.0));
     for round in 0..8 {
         let origin = Origin::VerifiedClient;
-        append_all(&mut log, [plain(), transactional(5, round, origin), plain()]);
+        append_all(
+            &mut log,
+            [plain(), transactional(5, round, origin), plain()],
+        );
         append_all(&mut log, [transactional(6, round, origin), plain()]);
         append_all(&mut log, [marker(5, TransactionResult::Abort), plain()]);
         append_all(&mut log, [marker(6, TransactionResult::Commit), plain()]);
@@ -289,13 +295,22 @@ fn aborted_transactions_are_indexed_as_kafka_does() {
     let expected: Vec<_> = (0..8).map(aborted).collect();
     assert_eq!(all(&log, 0, end), expected);
     assert_eq!(all(&log, round * 2, round * 3), [aborted(2)]);
-    assert_eq!(all(&log, round * 2 + 12, round * 3), [], "it has ended before");
+    assert_eq!(
+        all(&log, round * 2 + 12, round * 3),
+        [],
+        "it has ended before"
+    );
     let files = || {
         let listed = crate::leftovers::list(&place.directory).unwrap();
         let mut files: Vec<_> = listed
             .into_iter()
             .filter(|f| f.kind == Kind::TxnIndex)
-            .map(|f| (f.base_offset, std::fs::read(f.within(&place.directory)).unwrap()))
+            .map(|f| {
+                (
+                    f.base_offset,
+                    std::fs::read(f.within(&place.directory)).unwrap(),
+                )
+            })
             .collect();
         files.sort();
         files
@@ -303,8 +318,10 @@ fn aborted_transactions_are_indexed_as_kafka_does() {
     let written = files();
     // Version, producer, first offset, the marker's offset, last stable offset after it.
     let numbers = [5, 3, 11, 7];
-    let entry: Vec<u8> =
-        [0u8, 0].into_iter().chain(numbers.into_iter().flat_map(i64::to_be_bytes)).collect();
+    let entry: Vec<u8> = [0u8, 0]
+        .into_iter()
+        .chain(numbers.into_iter().flat_map(i64::to_be_bytes))
+        .collect();
     assert!(written[0].1.starts_with(&entry), "{:?}", written[0]);
     log.close().unwrap();
     log = place.open(Left::Closed);

@@ -228,6 +228,26 @@ fn a_start_offset_within_a_segment_hides_what_is_before_it() {
 }
 
 #[test]
+fn a_start_offset_moves_up_and_takes_the_epochs_along() {
+    let place = Place::new(small_segments());
+    let mut log = filled(&place, 20);
+    assert!(log.advance_log_start(Offset(31)));
+    assert!(!log.advance_log_start(Offset(30)));
+    assert_eq!(
+        (log.log_start_offset(), log.recovery_point()),
+        (Offset(31), Offset(31))
+    );
+    assert_eq!(log.epoch_entries()[0].start_offset, Offset(31));
+    let closed = log.close().unwrap();
+    assert_eq!(
+        (closed.log_start_offset, closed.first_segment_offset),
+        (Offset(31), Offset(0))
+    );
+    let checkpoint = std::fs::read_to_string(place.directory.join("leader-epoch-checkpoint"));
+    assert_eq!(checkpoint.unwrap(), "0\n2\n1 31\n2 42\n");
+}
+
+#[test]
 fn segments_of_old_formats_are_not_cut() {
     use protocol::legacy_record_set::{LegacyBuilder, LegacyMagic};
     let place = Place::new(LogConfig::default());
