@@ -48,8 +48,8 @@ pub(crate) enum Wait {
 }
 
 impl Driver {
-    pub(crate) fn new(entries: u32, doorbell: RawFd) -> Result<Self, SetupError> {
-        let set = set_up(entries, entries * 8)?;
+    pub(crate) fn new(entries: u32, best: TaskWork, doorbell: RawFd) -> Result<Self, SetupError> {
+        let set = set_up(entries, entries * 8, best)?;
         Ok(Self {
             ring: set.ring,
             task_work: set.task_work,

@@ -5,7 +5,7 @@
 
 use crate::cross_thread::Doorbell;
 use crate::driver::{self, Driver, Wait};
-use crate::probe::SetupError;
+use crate::probe::{SetupError, TaskWork};
 use crate::task::{TaskId, Tasks};
 use crate::timer::Timers;
 use std::cell::{Cell, RefCell};
@@ -70,8 +70,12 @@ pub struct Runtime {
 impl Runtime {
     /// Sets up a ring for this thread.
     pub fn new(options: Options) -> Result<Self, SetupError> {
+        Self::in_mode(options, TaskWork::Deferred)
+    }
+
+    fn in_mode(options: Options, best: TaskWork) -> Result<Self, SetupError> {
         let doorbell = Doorbell::acquire()?;
-        let driver = match Driver::new(options.entries, doorbell.eventfd()) {
+        let driver = match Driver::new(options.entries, best, doorbell.eventfd()) {
             Ok(driver) => driver,
             Err(error) => {
                 doorbell.release();
@@ -302,5 +306,44 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         CURRENT.set(self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::Buffer;
+    use crate::net::{Listener, ReusePort, connect};
+    use crate::timer::{sleep, timeout};
+
+    /// Kernels before 6.1 and before 5.19.
+    #[test]
+    fn every_mode_of_the_ring_works() {
+        for mode in TaskWork::BEST_FIRST {
+            let mut runtime = Runtime::in_mode(Options::default(), mode).expect("a ring");
+            runtime.block_on(async {
+                let address = "127.0.0.1:0".parse().expect("an address");
+                let listener = Listener::bind(address, ReusePort::No, 1).expect("a port");
+                let address = listener.local_addr().expect("a port");
+                spawn(async move {
+                    let (stream, _) = listener.accept().await.expect("a client");
+                    sleep(Duration::from_micros(50)).await;
+                    crate::offload(|| ()).await;
+                    stream
+                        .send(bytes::Bytes::from_static(b"hello"))
+                        .await
+                        .expect("sent");
+                    sleep(Duration::from_secs(60)).await;
+                });
+                let client = connect(address).await.expect("a server");
+                let (received, buffer) = client.recv(Buffer::new()).await;
+                assert_eq!(
+                    (received.expect("received"), &buffer[..]),
+                    (5, &b"hello"[..])
+                );
+                let nothing = timeout(Duration::from_micros(50), client.recv(buffer));
+                assert!(nothing.await.is_err(), "the server says no more");
+            });
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Files: positioned reads and writes, allocation and syncs on the calling thread's ring.
+//! Files: positioned reads, allocation and syncs on the calling thread's ring (writes: see `write`).
 //!
 //! Must not know segments or partitions. A [`File`] is shared and may be used on any thread that
 //! runs a runtime; it keeps no position. At most one write in flight a file is the caller's duty:
@@ -8,10 +8,9 @@ use crate::buffer::Buffer;
 use crate::descriptor::Descriptor;
 use crate::driver::Operation;
 use crate::file_system;
-use crate::in_flight::{Completion, Gather, Held};
+use crate::in_flight::Held;
 use crate::offload::offload;
 use crate::residency;
-use bytes::Bytes;
 use io_uring::{opcode, types};
 use std::ffi::CString;
 use std::io;
@@ -24,14 +23,11 @@ pub use crate::file_system::WritePath;
 /// Bytes that [`File::bring_in`] asks for in one operation.
 const BRING_IN_BYTES: u64 = 256 << 10;
 
-/// Linux writes at most this much in one call.
-const WRITE_BYTES_MAX: usize = 0x7fff_f000;
-
 /// An open file.
 #[derive(Clone, Debug)]
 pub struct File {
     pub(crate) descriptor: Descriptor,
-    write_path: WritePath,
+    pub(crate) write_path: WritePath,
 }
 
 /// How to open a file; as `std::fs::OpenOptions`.
@@ -143,65 +139,6 @@ impl File {
     /// How this file is written.
     pub fn write_path(&self) -> WritePath {
         self.write_path
-    }
-
-    /// Writes all `pieces`, one behind the other, from `position` on. An error leaves an unknown
-    /// part of them written.
-    pub async fn write_vectored_all_at(
-        &self,
-        pieces: Vec<Bytes>,
-        mut position: u64,
-    ) -> io::Result<()> {
-        let mut gather = Gather::new(pieces);
-        while !gather.is_done() {
-            let written = match self.write_path {
-                WritePath::Inline => self.write_inline(&mut gather, position)?,
-                WritePath::Ring => {
-                    let (vectors, count) = gather.aim(WRITE_BYTES_MAX);
-                    let write = opcode::Writev::new(self.descriptor.in_ring(), vectors, count)
-                        .offset(position);
-                    let held = Held::Gather(self.descriptor.clone(), gather);
-                    // SAFETY: vectors and pieces are on the heap behind the gather that is held.
-                    let done = unsafe { Operation::start(write.build(), held) }.await;
-                    let written = done.result();
-                    gather = gathered(done);
-                    match written {
-                        Ok(bytes) => bytes as usize,
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                        Err(error) => return Err(error),
-                    }
-                }
-            };
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            gather.advance(written);
-            position += written as u64;
-        }
-        Ok(())
-    }
-
-    fn write_inline(&self, gather: &mut Gather, position: u64) -> io::Result<usize> {
-        let (vectors, count) = gather.aim(WRITE_BYTES_MAX);
-        let position = position_for_call(position)?;
-        loop {
-            // SAFETY: vectors and pieces are behind `gather`, which is borrowed through the call.
-            let written = unsafe {
-                libc::pwritev(
-                    self.descriptor.raw(),
-                    vectors,
-                    count as libc::c_int,
-                    position,
-                )
-            };
-            match usize::try_from(written) {
-                Ok(bytes) => return Ok(bytes),
-                Err(_) => match io::Error::last_os_error() {
-                    error if error.kind() == io::ErrorKind::Interrupted => {}
-                    error => return Err(error),
-                },
-            }
-        }
     }
 
     /// Reads once into the spare capacity of `buffer`, and returns how much it has appended: 0 at
@@ -379,13 +316,6 @@ impl AsFd for File {
     }
 }
 
-fn gathered(done: Completion) -> Box<Gather> {
-    let Held::Gather(_, gather) = done.held else {
-        unreachable!("a vectored operation")
-    };
-    gather
-}
-
-fn position_for_call(position: u64) -> io::Result<libc::off_t> {
+pub(crate) fn position_for_call(position: u64) -> io::Result<libc::off_t> {
     libc::off_t::try_from(position).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }

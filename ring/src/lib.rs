@@ -35,6 +35,7 @@ mod send_pieces;
 pub mod signal;
 mod task;
 pub mod timer;
+mod write;
 
 pub use executor::{Options, Runtime, spawn, yield_now, yield_to_end_of_turn};
 pub use offload::offload;

@@ -96,6 +96,11 @@ pub(crate) enum TaskWork {
     Interrupting,
 }
 
+impl TaskWork {
+    pub(crate) const BEST_FIRST: [Self; 3] =
+        [Self::Deferred, Self::Cooperative, Self::Interrupting];
+}
+
 /// A ring and what its kernel can do.
 pub(crate) struct Set {
     pub(crate) ring: IoUring,
@@ -117,9 +122,10 @@ const OPERATIONS: [(u8, &str); 11] = [
     (opcode::Writev::CODE, "IORING_OP_WRITEV"),
 ];
 
-/// Sets up a ring with room for `entries` submissions a turn.
-pub(crate) fn set_up(entries: u32, completions: u32) -> Result<Set, SetupError> {
-    set_up_with(|task_work| {
+/// Sets up a ring with room for `entries` submissions a turn, in the mode `best` or the next best
+/// that the kernel has.
+pub(crate) fn set_up(entries: u32, completions: u32, best: TaskWork) -> Result<Set, SetupError> {
+    set_up_with(best, |task_work| {
         let mut builder = IoUring::<squeue::Entry>::builder();
         builder.setup_clamp().setup_cqsize(completions);
         match task_work {
@@ -138,13 +144,15 @@ pub(crate) fn set_up(entries: u32, completions: u32) -> Result<Set, SetupError> 
     })
 }
 
-fn set_up_with(mut build: impl FnMut(TaskWork) -> io::Result<IoUring>) -> Result<Set, SetupError> {
+fn set_up_with(
+    best: TaskWork,
+    mut build: impl FnMut(TaskWork) -> io::Result<IoUring>,
+) -> Result<Set, SetupError> {
     let mut refusal = io::Error::from_raw_os_error(libc::EINVAL);
-    for task_work in [
-        TaskWork::Deferred,
-        TaskWork::Cooperative,
-        TaskWork::Interrupting,
-    ] {
+    for task_work in TaskWork::BEST_FIRST
+        .into_iter()
+        .skip_while(|mode| *mode != best)
+    {
         match build(task_work) {
             Ok(ring) => {
                 let mut probe = Probe::new();
@@ -233,7 +241,9 @@ mod tests {
     use super::*;
 
     fn refused_with(errno: i32) -> String {
-        let refused = set_up_with(|_| Err(io::Error::from_raw_os_error(errno)));
+        let refused = set_up_with(TaskWork::Deferred, |_| {
+            Err(io::Error::from_raw_os_error(errno))
+        });
         refused.err().expect("set-up must fail").to_string()
     }
 
@@ -279,7 +289,7 @@ mod tests {
     #[test]
     fn an_older_kernel_gets_the_next_best_mode() {
         let mut tried = Vec::new();
-        let set = set_up_with(|task_work| {
+        let set = set_up_with(TaskWork::Deferred, |task_work| {
             tried.push(task_work);
             match task_work {
                 TaskWork::Deferred => Err(io::Error::from_raw_os_error(libc::EINVAL)),

@@ -10,7 +10,9 @@ use ring::timer;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::future::{Future, poll_fn};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -72,6 +74,8 @@ pub fn run(options: &WriteOptions) -> Result<(), Box<dyn Error>> {
 
 struct Run {
     write_ns: RefCell<Histogram<u64>>,
+    /// How long each poll of a write stopped the thread.
+    stop_ns: RefCell<Histogram<u64>>,
     left: Cell<u64>,
     done: Event,
 }
@@ -79,6 +83,7 @@ struct Run {
 async fn drive(options: &WriteOptions) -> Result<(), Box<dyn Error>> {
     let run = Rc::new(Run {
         write_ns: RefCell::new(Histogram::new(3)?),
+        stop_ns: RefCell::new(Histogram::new(3)?),
         left: Cell::new(options.files),
         done: Event::new(),
     });
@@ -108,16 +113,19 @@ async fn drive(options: &WriteOptions) -> Result<(), Box<dyn Error>> {
     run.done.wait().await;
     let cpu = cpu_time::of_process(std::process::id())? - cpu;
     let gigabytes = (bytes * options.files) as f64 / 1e9;
-    let writes = run.write_ns.borrow();
+    let (writes, stops) = (run.write_ns.borrow(), run.stop_ns.borrow());
     let us = |q| writes.value_at_quantile(q) / 1000;
     println!(
-        "cpu_s_per_gb={:.3} mb_per_second={:.0} p50_us={} p99_us={} p999_us={} max_us={}",
+        "cpu_s_per_gb={:.3} mb_per_second={:.0} p50_us={} p99_us={} p999_us={} max_us={} \
+         stop_p999_us={} stop_max_us={}",
         cpu.as_secs_f64() / gigabytes,
         gigabytes * 1000.0 / start.elapsed().as_secs_f64(),
         us(0.5),
         us(0.99),
         us(0.999),
         writes.max() / 1000,
+        stops.value_at_quantile(0.999) / 1000,
+        stops.max() / 1000,
     );
     for (path, _) in files {
         std::fs::remove_file(path)?;
@@ -143,9 +151,18 @@ impl Run {
                 None => due = Instant::now(),
             }
             let began = Instant::now();
-            file.write_vectored_all_at(vec![piece.clone()], position)
-                .await
-                .expect("room");
+            let mut write = pin!(file.write_vectored_all_at(vec![piece.clone()], position));
+            poll_fn(|cx| {
+                let began = Instant::now();
+                let polled = write.as_mut().poll(cx);
+                self.stop_ns
+                    .borrow_mut()
+                    .record(began.elapsed().as_nanos() as u64)
+                    .expect("grows");
+                polled
+            })
+            .await
+            .expect("room");
             self.write_ns
                 .borrow_mut()
                 .record(began.elapsed().as_nanos() as u64)
@@ -205,7 +222,9 @@ fn matrix(options: &WriteOptions, runs: usize) -> Result<(), Box<dyn Error>> {
             figures.entry(arguments.join(" ")).or_default().push(values);
         }
     }
-    println!("medians: CPU s/GB | MB/s | p50, p99, p99.9, max in us");
+    println!(
+        "medians: CPU s/GB | MB/s | p50, p99, p99.9, max in us | thread stopped p99.9, max in us"
+    );
     for (name, all) in figures {
         let medians = (0..all[0].len()).map(|i| {
             let mut column: Vec<f64> = all.iter().map(|values| values[i]).collect();
