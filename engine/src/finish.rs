@@ -125,6 +125,7 @@ impl Log {
         let sealed = Arc::new(sealed.with_file(old.file));
         Arc::make_mut(&mut self.segments.sealed).push(sealed.clone());
         self.flush.unsynced.push(sealed);
+        self.flush.new_names = true;
         if roll.snapshot.is_some() {
             self.snapshots.offsets.insert(roll.to);
             self.snapshots.covered = roll.to;

@@ -34,6 +34,8 @@ pub struct Flush {
     /// Where the active segment begins, and the last snapshot was made.
     active_base: Offset,
     active: Option<File>,
+    /// The names in the directory are synced as well.
+    names: bool,
     recovery_point: Offset,
 }
 
@@ -73,12 +75,14 @@ impl Log {
             return None;
         }
         self.flush.in_flight = true;
+        let names = std::mem::take(&mut self.flush.new_names);
         let directory = self.directory.clone();
         Some(Flush {
             directory,
             sealed,
             active_base,
             active,
+            names,
             recovery_point,
         })
     }
@@ -103,17 +107,11 @@ impl Log {
 
 impl Flush {
     /// Runs it.
-    pub async fn run(self) -> Flushed {
-        let Self {
-            directory,
-            sealed,
-            active_base,
-            active,
-            recovery_point,
-        } = self;
+    pub async fn run(mut self) -> Flushed {
+        let (active, recovery_point) = (self.active.take(), self.recovery_point);
         let mut outcome = Ok(());
-        if !sealed.is_empty() {
-            outcome = ring::offload(move || sync_sealed(&directory, &sealed, active_base)).await;
+        if self.names || !self.sealed.is_empty() {
+            outcome = ring::offload(move || self.sync_rest_blocking()).await;
         }
         if let (Ok(()), Some(file)) = (&outcome, &active) {
             outcome = file.fdatasync().await;
@@ -126,41 +124,39 @@ impl Flush {
 
     /// Runs it on this thread.
     pub(crate) fn run_blocking(self) -> Flushed {
-        let Self {
-            directory,
-            sealed,
-            active_base,
-            active,
-            recovery_point,
-        } = self;
-        let synced = sync_sealed(&directory, &sealed, active_base);
-        let outcome = synced.and_then(|()| match active {
-            Some(file) => rustix::fs::fdatasync(&file).map_err(io::Error::from),
+        let outcome = self.sync_rest_blocking().and_then(|()| match &self.active {
+            Some(file) => rustix::fs::fdatasync(file).map_err(io::Error::from),
             None => Ok(()),
         });
         Flushed {
-            recovery_point,
+            recovery_point: self.recovery_point,
             outcome,
         }
     }
-}
 
-fn sync_sealed(
-    directory: &Path,
-    sealed: &[Arc<SealedSegment>],
-    active_base: Offset,
-) -> io::Result<()> {
-    if sealed.is_empty() {
-        return Ok(());
-    }
-    for segment in sealed {
-        rustix::fs::fdatasync(segment.file_blocking()?)?;
-        for kind in [Kind::OffsetIndex, Kind::TimeIndex, Kind::TxnIndex] {
-            sync_if_there(&segment.path(kind))?;
+    /// Syncs all but the active segment.
+    fn sync_rest_blocking(&self) -> io::Result<()> {
+        for segment in &self.sealed {
+            rustix::fs::fdatasync(segment.file_blocking()?)?;
+            for kind in [Kind::OffsetIndex, Kind::TimeIndex, Kind::TxnIndex] {
+                sync_if_there(&segment.path(kind))?;
+            }
+        }
+        if !self.sealed.is_empty() {
+            sync_if_there(&file_name::path(
+                &self.directory,
+                self.active_base,
+                Kind::Snapshot,
+            ))?;
+        }
+        if self.names || !self.sealed.is_empty() {
+            sync_directory(&self.directory)?;
+        }
+        match self.directory.parent() {
+            Some(parent) if self.names => sync_directory(parent),
+            _ => Ok(()),
         }
     }
-    sync_if_there(&file_name::path(directory, active_base, Kind::Snapshot))?;
-    sync_directory(directory)
 }
 
 fn sync_if_there(path: &Path) -> io::Result<()> {

@@ -63,6 +63,8 @@ struct Loader {
     epochs: LeaderEpochs,
     /// Checked from here on: not known to be durable.
     recovered_from: Option<Offset>,
+    /// A segment was made.
+    made_files: bool,
     /// Transactions end in what was checked.
     recovered_markers: bool,
 }
@@ -82,6 +84,7 @@ impl Log {
             snapshots: Vec::new(),
             epochs: LeaderEpochs::from_checkpoint(&entries),
             recovered_from: None,
+            made_files: false,
             recovered_markers: false,
         };
         loader.list()?;
@@ -249,6 +252,7 @@ impl Loader {
         } else {
             from.recovery_point.min(log_end)
         };
+        let new_names = self.made_files || self.recovered_from.is_some();
         let unsynced = match self.recovered_from {
             Some(first) => sealed
                 .iter()
@@ -281,6 +285,7 @@ impl Loader {
             flush: FlushState {
                 in_flight: false,
                 unsynced,
+                new_names,
             },
             offline: None,
         })
@@ -328,6 +333,7 @@ impl Loader {
                     ..OnDisk::default()
                 },
             );
+            self.made_files = true;
             let file = File::from_std(file);
             return Ok((
                 ActiveSegment::new(base, file, self.from.now, &self.from.config),

@@ -69,6 +69,8 @@ pub(crate) struct FlushState {
     pub(crate) in_flight: bool,
     /// Closed since the last flush.
     pub(crate) unsynced: Vec<Arc<SealedSegment>>,
+    /// Files were made whose names may not be durable.
+    pub(crate) new_names: bool,
 }
 
 impl Log {

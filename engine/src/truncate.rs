@@ -94,6 +94,10 @@ impl Log {
         if base != active.base_offset {
             removed.extend(self.give_up(active.base_offset)?);
         }
+        if !removed.is_empty() {
+            // They must not come back behind what is cut now.
+            atomic_file::sync_directory(&self.directory)?;
+        }
         self.cut_segment(base, end, target)?;
         let mut active = self.reopen(base, now)?;
         note_later_timestamps(&mut active)?;
@@ -181,6 +185,7 @@ impl Log {
         let walk = Walk::new(floor_position(&offsets, bound), end);
         let first_gone = find_blocking(&log, walk, |b| b.last_offset >= target)?;
         log.set_len(u64::from(first_gone.map_or(end, |batch| batch.position).0))?;
+        log.sync_data()?;
         let kept = count_while::<OffsetEntry>(&offsets, |e| e.relative_offset < bound);
         let offsets = &offsets[..kept * OffsetEntry::BYTES];
         atomic_file::replace_derived(&path(Kind::OffsetIndex), offsets)?;

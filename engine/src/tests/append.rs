@@ -48,13 +48,24 @@ fn offsets_and_epochs_are_stamped_and_nothing_else_is_touched() {
     );
 }
 
-#[test]
-fn what_a_client_may_not_send_is_refused() {
+fn assert_refused(cases: impl IntoIterator<Item = (Bytes, ErrorCode)>) {
     let place = Place::new(LogConfig {
         batch_bytes_max: 500,
         ..LogConfig::default()
     });
     let mut log = place.open(Left::Closed);
+    for (at, (bytes, expected)) in cases.into_iter().enumerate() {
+        assert_eq!(code(&append(&mut log, bytes)), expected, "case {at}");
+    }
+    assert_eq!(log.log_end_offset(), Offset(0));
+    assert_eq!(
+        std::fs::metadata(place.path(0, Kind::Log)).unwrap().len(),
+        0
+    );
+}
+
+#[test]
+fn damaged_batches_are_refused() {
     let good = batch(2, 100);
     let changed = |at: usize, bytes: &[u8]| {
         let mut changed = good.to_vec();
@@ -67,13 +78,7 @@ fn what_a_client_may_not_send_is_refused() {
         sealed[17..21].copy_from_slice(&crc.to_be_bytes());
         Bytes::from(sealed)
     };
-    let with = |options| batch_with(1, 100, options);
-    let producer = BatchOptions {
-        producer_id: ProducerId(1),
-        producer_epoch: ProducerEpoch(0),
-        ..BatchOptions::default()
-    };
-    let cases = [
+    assert_refused([
         (Bytes::new(), ErrorCode::InvalidRecord),
         (changed(0, &9i64.to_be_bytes()), ErrorCode::InvalidRecord),
         (changed(16, &[1]), ErrorCode::UnsupportedForMessageFormat),
@@ -90,39 +95,45 @@ fn what_a_client_may_not_send_is_refused() {
             Bytes::from([&good[..], &good[..]].concat()),
             ErrorCode::InvalidRecord,
         ),
-        (batch(30, 100), ErrorCode::MessageTooLarge),
+    ]);
+}
+
+#[test]
+fn what_a_client_may_not_send_is_refused() {
+    let plain = BatchOptions::default();
+    let (producer_id, producer_epoch) = (ProducerId(1), ProducerEpoch(0));
+    let producer = BatchOptions {
+        producer_id,
+        producer_epoch,
+        ..plain
+    };
+    let cases = [
         (
-            with(BatchOptions {
+            BatchOptions {
                 control: true,
-                ..BatchOptions::default()
-            }),
+                ..plain
+            },
             ErrorCode::InvalidRecord,
         ),
-        (with(producer), ErrorCode::InvalidRecord),
+        (producer, ErrorCode::InvalidRecord),
         (
-            with(BatchOptions {
+            BatchOptions {
                 transactional: true,
                 base_sequence: 0,
                 ..producer
-            }),
+            },
             ErrorCode::InvalidTxnState,
         ),
         (
-            with(BatchOptions {
+            BatchOptions {
                 log_append_time: Some(NOW),
-                ..BatchOptions::default()
-            }),
+                ..plain
+            },
             ErrorCode::InvalidTimestamp,
         ),
     ];
-    for (at, (bytes, expected)) in cases.into_iter().enumerate() {
-        assert_eq!(code(&append(&mut log, bytes)), expected, "case {at}");
-    }
-    assert_eq!(log.log_end_offset(), Offset(0));
-    assert_eq!(
-        std::fs::metadata(place.path(0, Kind::Log)).unwrap().len(),
-        0
-    );
+    assert_refused(cases.map(|(options, code)| (batch_with(1, 100, options), code)));
+    assert_refused([(batch(30, 100), ErrorCode::MessageTooLarge)]);
 }
 
 #[test]

@@ -263,17 +263,12 @@ fn the_last_stable_offset_follows_transactions_and_survives_restarts() {
     }
 }
 
-#[test]
-fn aborted_transactions_are_indexed_as_kafka_does() {
-    use crate::txn_index::AbortedTransaction;
-    let place = Place::new(LogConfig {
-        segment_bytes_max: 700,
-        ..small_segments()
-    });
+/// Eight rounds of a transaction that is aborted and one that is not, over several segments.
+fn with_aborted(place: &Place) -> Log {
     let mut log = place.open(Left::Closed);
     let plain = || of_client(batch(3, NOW.0));
+    let origin = Origin::VerifiedClient;
     for round in 0..8 {
-        let origin = Origin::VerifiedClient;
         append_all(
             &mut log,
             [plain(), transactional(5, round, origin), plain()],
@@ -283,56 +278,69 @@ fn aborted_transactions_are_indexed_as_kafka_does() {
         append_all(&mut log, [marker(6, TransactionResult::Commit), plain()]);
     }
     assert!(log.segment_count() > 5);
-    let all = |log: &Log, from, to| {
-        run(log.aborted_transactions(Offset(from), Offset(to)).run()).unwrap()
-    };
+    log
+}
+
+fn aborted(log: &Log, from: i64, to: i64) -> Vec<(i64, i64)> {
+    let found = run(log.aborted_transactions(Offset(from), Offset(to)).run()).unwrap();
+    found
+        .into_iter()
+        .map(|a| (a.producer_id.0, a.first_offset.0))
+        .collect()
+}
+
+fn txn_indexes(place: &Place) -> Vec<(i64, Vec<u8>)> {
+    let listed = crate::leftovers::list(&place.directory).unwrap();
+    let indexes = listed.into_iter().filter(|f| f.kind == Kind::TxnIndex);
+    let content = |f: FileName| std::fs::read(f.within(&place.directory)).unwrap();
+    let mut files: Vec<_> = indexes.map(|f| (f.base_offset.0, content(f))).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn aborted_transactions_are_indexed_as_kafka_does() {
+    let place = Place::new(LogConfig {
+        segment_bytes_max: 700,
+        ..small_segments()
+    });
+    let log = with_aborted(&place);
     let end = log.log_end_offset().0;
     let round = end / 8;
-    let aborted = |at: i64| AbortedTransaction {
-        producer_id: ProducerId(5),
-        first_offset: Offset(at * round + 3),
-    };
-    let expected: Vec<_> = (0..8).map(aborted).collect();
-    assert_eq!(all(&log, 0, end), expected);
-    assert_eq!(all(&log, round * 2, round * 3), [aborted(2)]);
+    let expected: Vec<_> = (0..8).map(|at| (5, at * round + 3)).collect();
+    assert_eq!(aborted(&log, 0, end), expected);
+    assert_eq!(aborted(&log, round * 2, round * 3), expected[2..3]);
     assert_eq!(
-        all(&log, round * 2 + 12, round * 3),
+        aborted(&log, round * 2 + 12, round * 3),
         [],
         "it has ended before"
     );
-    let files = || {
-        let listed = crate::leftovers::list(&place.directory).unwrap();
-        let mut files: Vec<_> = listed
-            .into_iter()
-            .filter(|f| f.kind == Kind::TxnIndex)
-            .map(|f| {
-                (
-                    f.base_offset,
-                    std::fs::read(f.within(&place.directory)).unwrap(),
-                )
-            })
-            .collect();
-        files.sort();
-        files
-    };
-    let written = files();
     // Version, producer, first offset, the marker's offset, last stable offset after it.
-    let numbers = [5, 3, 11, 7];
-    let entry: Vec<u8> = [0u8, 0]
-        .into_iter()
-        .chain(numbers.into_iter().flat_map(i64::to_be_bytes))
-        .collect();
-    assert!(written[0].1.starts_with(&entry), "{:?}", written[0]);
+    let numbers = [5i64, 3, 11, 7].into_iter().flat_map(i64::to_be_bytes);
+    let entry: Vec<u8> = [0u8, 0].into_iter().chain(numbers).collect();
+    assert!(txn_indexes(&place)[0].1.starts_with(&entry));
+}
+
+#[test]
+fn the_index_of_aborted_transactions_survives_restarts_and_truncations() {
+    let place = Place::new(LogConfig {
+        segment_bytes_max: 700,
+        ..small_segments()
+    });
+    let log = with_aborted(&place);
+    let end = log.log_end_offset().0;
+    let expected = aborted(&log, 0, end);
+    let written = txn_indexes(&place);
     log.close().unwrap();
-    log = place.open(Left::Closed);
-    assert_eq!(all(&log, 0, end), expected);
+    let log = place.open(Left::Closed);
+    assert_eq!(aborted(&log, 0, end), expected);
     drop(log);
     for (base, _) in &written {
-        std::fs::write(place.path(base.0, Kind::TxnIndex), b"rubbish").unwrap();
+        std::fs::write(place.path(*base, Kind::TxnIndex), b"rubbish").unwrap();
     }
     let mut log = place.open(crash());
-    assert_eq!(files(), written, "made anew");
-    assert_eq!(all(&log, 0, end), expected);
-    let _ = log.truncate_to(Offset(round * 4), NOW).unwrap();
-    assert_eq!(all(&log, 0, end), expected[..4]);
+    assert_eq!(txn_indexes(&place), written, "made anew");
+    assert_eq!(aborted(&log, 0, end), expected);
+    let _ = log.truncate_to(Offset(end / 2), NOW).unwrap();
+    assert_eq!(aborted(&log, 0, end), expected[..4]);
 }
