@@ -290,7 +290,7 @@ impl Node {
     }
 
     fn wait_for_first_answer(&mut self, begin: Instant) -> Result<(), FailedStart> {
-        let answered = reach("the node answers ApiVersions", SOON, || {
+        let answered = reach("the node answers ApiVersions", 3 * SOON, || {
             if let Some(status) = self.child.try_wait().expect("the node is a child") {
                 return Some(Err(status));
             }
