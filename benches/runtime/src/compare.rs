@@ -139,7 +139,7 @@ fn run_quietly(
 ) -> Result<String, Box<dyn Error>> {
     loop {
         let (busy, began) = (cpu_time::of_machine()?, Instant::now());
-        std::thread::sleep(LOOK_FOR_QUIET);
+        std::thread::park_timeout(LOOK_FOR_QUIET);
         let busy = cpu_time::of_machine()? - busy;
         if busy.as_secs_f64() / began.elapsed().as_secs_f64() * 100.0 <= percent {
             let line = run_once(options, load, kind)?;

@@ -1,3 +1,5 @@
+//! Batches: building, parsing, validating, damage.
+
 use super::*;
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs};
 

@@ -1,3 +1,5 @@
+//! Codecs: round trips, framings of other clients, limits, damage.
+
 use super::*;
 
 const CODECS: [Compression; 4] = [

@@ -1,3 +1,5 @@
+//! Record sets of magic 0 and 1: plain, compressed, damaged.
+
 use super::*;
 
 const CODECS: [Compression; 4] = [

@@ -1,3 +1,5 @@
+//! Primitives of the wire: round trips, limits, budgets.
+
 use super::*;
 use crate::ids::Uuid;
 use proptest::prelude::*;

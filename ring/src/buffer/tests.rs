@@ -1,3 +1,5 @@
+//! Buffers: growth, splitting, what returns to the pool and when.
+
 use super::*;
 use std::thread;
 

@@ -63,16 +63,11 @@ fn entries(
     let broker = BrokerConfig::new(&shard.config, image);
     match resource.resource_type {
         TOPIC => {
-            topic_name::validate(name).map_err(|reason| {
-                (
-                    ErrorCode::InvalidTopicException,
-                    format!("Topic name is invalid: {reason}"),
-                )
-            })?;
-            let topic = image.topic(name).ok_or_else(|| {
-                let error = ErrorCode::UnknownTopicOrPartition;
-                (error, error.message().to_owned())
-            })?;
+            topic_name::validate(name)
+                .map_err(|reason| (ErrorCode::InvalidTopicException, reason))?;
+            // Kafka gives no text here.
+            let unknown = || (ErrorCode::UnknownTopicOrPartition, String::new());
+            let topic = image.topic(name).ok_or_else(unknown)?;
             Ok(broker
                 .sources()
                 .describe_topic(&image.topic_overrides(&topic.name)))
