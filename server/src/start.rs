@@ -16,6 +16,7 @@ use engine::log::Log;
 use protocol::ids::{BrokerEpoch, PartitionIndex};
 use ring::event::Event;
 use ring::mailbox::Receiver;
+use ring::signal::Signal;
 
 use crate::config::ServerConfig;
 use crate::config::describe::BrokerConfig;
@@ -345,8 +346,11 @@ async fn run_node(
         shard.image().topics().len(),
         began.elapsed().as_secs_f64() * 1000.0
     );
-    let signal = ring::signal::terminated().await;
-    tracing::info!("shutting down: {signal:?}");
+    match ring::signal::terminated().await {
+        Ok(Signal::Terminate) => tracing::info!("SIGTERM: shutting down"),
+        Ok(Signal::Interrupt) => tracing::info!("Ctrl-C: shutting down"),
+        Err(error) => tracing::error!("signals cannot be waited for, shutting down: {error}"),
+    }
     stop::stop_node(shard).await;
     tracing::info!(
         "[KafkaServer id={}] shut down completed",
