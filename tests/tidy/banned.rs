@@ -28,7 +28,7 @@ fn but_for_the_load_harness(source: &Source) -> bool {
 }
 
 fn in_tests(source: &Source) -> bool {
-    source.is_test()
+    source.is_test() && !source.path.starts_with("benches/")
 }
 
 /// What runs on shards: a blocking call there stops a core.
