@@ -18,6 +18,7 @@ use protocol::messages::fetch::{
 use protocol::wire::Records;
 use rustix::fs::sendfile;
 use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::net::{SendFlags, send};
 
 use crate::Error;
@@ -28,6 +29,10 @@ use crate::poller::{Interest, Poller, Ready};
 
 /// The listener's number among the sockets; connections count from 0.
 const LISTENER: u64 = u64::MAX;
+/// SO_SNDBUF of the sockets, the brokers' default for socket.send.buffer.bytes. Without a bound the
+/// kernel lets some MiB wait in the socket, which by the time they are read are no longer in the
+/// processor's cache: 0.35 CPU-s/GB against 0.23 (and the reader pays as much again).
+const SEND_BUFFER_BYTES: usize = 102_400;
 /// The version of Fetch that is answered.
 const FETCH_VERSION: i16 = 12;
 
@@ -137,6 +142,8 @@ impl Sendfile {
         let Ok((stream, _)) = self.listener.accept() else {
             return Ok(());
         };
+        set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES)
+            .map_err(|errno| Error::io("accepting")(errno.into()))?;
         let connection = Connection::over(stream).map_err(Error::io("accepting"))?;
         let token = self.clients.len() as u64;
         self.poller
