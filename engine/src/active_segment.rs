@@ -6,7 +6,7 @@
 use crate::active_index::{ActiveIndex, Found};
 use crate::config::LogConfig;
 use crate::hot_tail::{HotTail, TailBatch};
-use crate::index_entry::{OffsetEntry, TimeEntry, relative_to_search};
+use crate::index_entry::{OffsetEntry, TimeEntry, boundary_before, relative_to_search};
 use crate::index_map::IndexMap;
 use crate::index_rule::{IndexRule, Indexed};
 use protocol::ids::{Offset, Position, TimestampMs};
@@ -55,8 +55,8 @@ pub(crate) struct Age {
 pub(crate) enum Start {
     /// At a batch's beginning.
     At(Position),
-    /// Where this part of the index says.
-    InFile(Arc<IndexMap>),
+    /// Where the part of the index says that is not in memory.
+    InFile,
 }
 
 impl Age {
@@ -138,15 +138,17 @@ impl ActiveSegment {
         match self.offset_index.floor(|e| e.relative_offset <= target) {
             Found::Entry(entry) => Start::At(entry.position),
             Found::None => Start::At(Position::ZERO),
-            Found::InFile => Start::InFile(self.index_in_file.clone()),
+            Found::InFile => Start::InFile,
         }
     }
 
-    /// The last beginning of a batch up to `position` that the index in memory knows.
+    /// The last beginning of a batch up to `position` that the index knows, as far as it is in
+    /// memory or mapped.
     pub(crate) fn boundary_before(&self, position: Position) -> Option<Position> {
         match self.offset_index.floor(|e| e.position <= position) {
             Found::Entry(entry) => Some(entry.position),
-            Found::None | Found::InFile => None,
+            Found::None => None,
+            Found::InFile => boundary_before(self.index_in_file.entries()?, position),
         }
     }
 }

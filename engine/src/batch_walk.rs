@@ -26,7 +26,7 @@ pub(crate) struct Located {
 impl Located {
     /// Reads a header. Of the old formats it is one message, perhaps a compressed set of them,
     /// whose offset is that of its last record.
-    fn parse(header: &[u8], position: Position) -> Result<Self, BatchError> {
+    pub(crate) fn parse(header: &[u8], position: Position) -> Result<Self, BatchError> {
         match BatchHeader::parse(header) {
             Ok(h) => Ok(Self {
                 position,

@@ -139,6 +139,8 @@ impl Log {
         active.offset_index.mark_stored(&entries.offsets);
         active.time_index.mark_stored(&entries.times);
         let bytes = active.offset_index.bytes_only_in_file();
-        active.index_in_file = Arc::new(IndexMap::new(bytes));
+        if bytes != active.index_in_file.bytes() {
+            active.index_in_file = Arc::new(IndexMap::new(bytes));
+        }
     }
 }

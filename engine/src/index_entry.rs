@@ -158,6 +158,12 @@ pub(crate) fn floor_position(entries: &[u8], target: u32) -> Position {
     }
 }
 
+/// The last beginning of a batch, up to `position`, that the index knows.
+pub(crate) fn boundary_before(entries: &[u8], position: Position) -> Option<Position> {
+    let after = count_while::<OffsetEntry>(entries, |e| e.position <= position);
+    Some(nth::<OffsetEntry>(entries, after.checked_sub(1)?).position)
+}
+
 /// The last entry whose timestamp is at or below `target`.
 pub(crate) fn floor_time(entries: &[u8], target: TimestampMs) -> Option<TimeEntry> {
     let after = count_while::<TimeEntry>(entries, |e| e.timestamp <= target);

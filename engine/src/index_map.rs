@@ -36,6 +36,11 @@ impl IndexMap {
         }
     }
 
+    /// How long the part is.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The entries, if they are mapped.
     pub(crate) fn entries(&self) -> Option<&[u8]> {
         if self.bytes == 0 {

@@ -49,6 +49,7 @@ mod producer_snapshot;
 mod producer_table;
 mod random;
 mod read;
+mod read_ends;
 mod record_check;
 mod recovery;
 mod removal;

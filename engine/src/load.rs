@@ -287,6 +287,7 @@ impl Loader {
                 unsynced,
                 new_names,
             },
+            read_ends: Arc::default(),
             offline: None,
         })
     }

@@ -18,6 +18,7 @@ use crate::enqueue::{AppendQueue, Queued};
 use crate::leader_epochs::{EpochEnd, LeaderEpochs};
 use crate::partition_name::TopicPartition;
 use crate::producer_table::ProducerTable;
+use crate::read_ends::ReadEnds;
 use crate::sealed_segment::SealedSegment;
 use protocol::ids::{LeaderEpoch, Offset, TimestampMs, Uuid};
 use std::collections::BTreeSet;
@@ -45,6 +46,7 @@ pub struct Log {
     /// The last write's lists, to be used again.
     pub(crate) spare: InFlight,
     pub(crate) flush: FlushState,
+    pub(crate) read_ends: Arc<ReadEnds>,
     pub(crate) offline: Option<Arc<str>>,
 }
 
@@ -264,6 +266,14 @@ impl Segments {
         self.sealed
             .first()
             .map_or(self.active.base_offset, |s| s.base_offset)
+    }
+
+    /// Where the segment after this place begins; `None` after the active one.
+    pub(crate) fn next_base(&self, at: usize) -> Option<Offset> {
+        match self.sealed.get(at + 1) {
+            Some(next) => Some(next.base_offset),
+            None => (at < self.sealed.len()).then_some(self.active.base_offset),
+        }
     }
 
     /// The place of the sealed segment that holds an offset, or would; its count of them if the

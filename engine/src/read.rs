@@ -1,16 +1,18 @@
 //! Reading: from an offset to a slice of a segment's file.
 //!
-//! Near the end of the log the answer is in memory ([`Read::Ready`]). Otherwise the read becomes a
+//! Near the end of the log, and where an earlier read ended, the answer is in memory
+//! ([`Read::Ready`]). Otherwise the read becomes a
 //! plan that owns what it needs: the segment's index gives a place before the batch, and a walk
 //! over headers finds it, without blocking while the pages are cached and through the ring when
 //! they are not. Never more than one segment, and never beyond the upper bound.
 
 use crate::active_segment::Start;
 use crate::batch_walk::{BLOCK_BYTES, Located, Step, Walk};
-use crate::index_entry::{floor_position, relative_to_search};
+use crate::index_entry::{boundary_before, floor_position, relative_to_search};
 use crate::index_map::IndexMap;
 use crate::log::Log;
 use crate::log_slice::LogSlice;
+use crate::read_ends::{ReadEnd, ReadEnds};
 use crate::sealed_segment::SealedSegment;
 use protocol::batch::BATCH_OVERHEAD;
 use protocol::error::ErrorCode;
@@ -20,6 +22,9 @@ use ring::file::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Keeps the sum of a position and a length within 32 bits.
+const REACH_MAX: u32 = u32::MAX >> 1;
 
 /// What is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +83,7 @@ pub struct PendingRead {
     /// The place of the segment to begin with; beyond the last sealed one, it is the active one.
     at: usize,
     active: ActiveView,
+    ends: Arc<ReadEnds>,
 }
 
 /// The active segment as it was when the read was accepted.
@@ -87,6 +93,7 @@ struct ActiveView {
     file: File,
     end: Position,
     offset_index: PathBuf,
+    index_in_file: Arc<IndexMap>,
     start: Start,
     /// Where to begin looking for the upper bound.
     bound: Start,
@@ -96,6 +103,7 @@ struct ActiveView {
 
 /// One segment, on the way to an answer.
 struct Place {
+    base: Offset,
     file: File,
     end: Position,
     start: Position,
@@ -122,7 +130,7 @@ impl Log {
                 self.segments.active.file.clone(),
             )));
         }
-        if let Some(slice) = self.read_tail(&from) {
+        if let Some(slice) = self.read_tail(&from).or_else(|| self.read_on(&from)) {
             return Ok(Read::Ready(slice));
         }
         Ok(Read::Pending(Box::new(self.plan_read(from))))
@@ -149,12 +157,48 @@ impl Log {
         Some(slice)
     }
 
+    /// Goes on where an earlier read ended, if no bound is in the way.
+    fn read_on(&self, from: &ReadFrom) -> Option<LogSlice> {
+        let ReadEnd {
+            segment: base,
+            batch: first,
+            ..
+        } = self.read_ends.find(from.offset)?;
+        let at = self.segments.floor(from.offset);
+        if from.upper_bound < self.segments.next_base(at).unwrap_or(self.log_end) {
+            return None;
+        }
+        let reach = first.position + from.bytes_max.min(REACH_MAX);
+        let start = first.position;
+        let place = match self.segments.sealed.get(at) {
+            Some(segment) => Place {
+                base: segment.base_offset,
+                file: segment.open_file()?.clone(),
+                end: segment.end,
+                start,
+                boundary: segment.boundary_before(reach),
+            },
+            None => Place {
+                base: self.segments.active.base_offset,
+                file: self.segments.active.file.clone(),
+                end: self.segments.active.end,
+                start,
+                boundary: self.segments.active.boundary_before(reach),
+            },
+        };
+        if place.base != base {
+            return None;
+        }
+        let limit = place.end;
+        Some(cut(from, place, &first, limit, &self.read_ends))
+    }
+
     fn plan_read(&self, from: ReadFrom) -> PendingRead {
         let active = &self.segments.active;
         let start = active.start_of(from.offset);
         let boundary = match start {
-            Start::At(floor) => active.boundary_before(floor + from.bytes_max.min(u32::MAX >> 1)),
-            Start::InFile(_) => None,
+            Start::At(floor) => active.boundary_before(floor + from.bytes_max.min(REACH_MAX)),
+            Start::InFile => None,
         };
         PendingRead {
             from,
@@ -166,10 +210,12 @@ impl Log {
                 file: active.file.clone(),
                 end: active.end,
                 offset_index: self.path_of_active_index(),
+                index_in_file: active.index_in_file.clone(),
                 start,
                 bound: active.start_of(from.upper_bound),
                 boundary,
             },
+            ends: self.read_ends.clone(),
         }
     }
 
@@ -205,37 +251,58 @@ impl PendingRead {
             else {
                 continue;
             };
-            return Ok(cut(from, place, &first, limit));
+            let place = self.with_boundary(at, place, &first);
+            return Ok(cut(from, place, &first, limit, &self.ends));
         }
         Ok(LogSlice::empty(self.active.file))
     }
 
     async fn place(&self, at: usize) -> io::Result<Place> {
+        let offset = self.from.offset;
         let Some(segment) = self.sealed.get(at) else {
             let ActiveView {
+                base_offset,
                 file,
                 end,
                 start,
                 boundary,
                 ..
             } = &self.active;
-            let start = self.resolve(start, self.from.offset).await?;
+            let start = self.resolve(start, offset).await?;
+            let (base, file) = (*base_offset, file.clone());
             return Ok(Place {
-                file: file.clone(),
+                base,
+                file,
                 end: *end,
                 start,
                 boundary: *boundary,
             });
         };
-        let file = segment.file().await?;
-        let start = segment.floor_position(self.from.offset).await?;
-        let boundary = segment.boundary_before(start + self.from.bytes_max.min(u32::MAX >> 1));
+        let (base, end, file) = (segment.base_offset, segment.end, segment.file().await?);
+        let start = segment.floor_position(offset).await?;
         Ok(Place {
+            base,
             file,
-            end: segment.end,
+            end,
             start,
-            boundary,
+            boundary: None,
         })
+    }
+
+    /// Knows the first batch, so knows better up to where whole batches can be given.
+    fn with_boundary(&self, at: usize, place: Place, first: &Located) -> Place {
+        let reach = first.position + self.from.bytes_max.min(REACH_MAX);
+        match self.sealed.get(at) {
+            Some(segment) => Place {
+                boundary: segment.boundary_before(reach),
+                ..place
+            },
+            None => {
+                let mapped = self.active.index_in_file.entries().unwrap_or(&[]);
+                let boundary = place.boundary.max(boundary_before(mapped, reach));
+                Place { boundary, ..place }
+            }
+        }
     }
 
     /// Up to where the segment may be read.
@@ -260,10 +327,10 @@ impl PendingRead {
 
     /// The position where a look-up in the active segment begins.
     async fn resolve(&self, start: &Start, offset: Offset) -> io::Result<Position> {
-        let index = match start {
-            Start::At(position) => return Ok(*position),
-            Start::InFile(index) => index.clone(),
-        };
+        if let Start::At(position) = start {
+            return Ok(*position);
+        }
+        let index = &self.active.index_in_file;
         if index.entries().is_none() {
             let (index, path) = (index.clone(), self.active.offset_index.clone());
             ring::offload(move || map_index(&index, &path)).await?;
@@ -287,7 +354,14 @@ fn map_index(index: &IndexMap, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn cut(from: &ReadFrom, place: Place, first: &Located, limit: Position) -> LogSlice {
+/// The slice from `first` on, and a note of where it ends.
+fn cut(
+    from: &ReadFrom,
+    place: Place,
+    first: &Located,
+    limit: Position,
+    ends: &ReadEnds,
+) -> LogSlice {
     let bytes = wanted_bytes(from, first.position, first.bytes, limit);
     let mut slice = LogSlice {
         file: place.file,
@@ -297,9 +371,10 @@ fn cut(from: &ReadFrom, place: Place, first: &Located, limit: Position) -> LogSl
     };
     let end = first.position + bytes;
     // End with a whole batch where that costs little: the reader throws the rest away.
-    let boundary = place.boundary.filter(|b| *b >= first.end() && *b < end);
+    let boundary = place.boundary.filter(|b| *b >= first.end() && *b <= end);
     if let Some(boundary) = boundary.filter(|b| end < limit && end - *b <= bytes / 8) {
         slice.len = boundary - first.position;
+        ends.note(&slice.file, place.base, boundary);
     }
     slice
 }

@@ -7,7 +7,7 @@
 use crate::batch_walk::{Walk, find_blocking, read_exact_at};
 use crate::file_name::{self, Kind};
 use crate::index_entry::{
-    Entry, OffsetEntry, TimeEntry, count_while, floor_position, floor_time, nth, relative_to_search,
+    Entry, OffsetEntry, TimeEntry, boundary_before, floor_position, floor_time, relative_to_search,
 };
 use crate::index_map::IndexMap;
 use crate::index_rule::{IndexRule, Indexed};
@@ -73,6 +73,11 @@ impl SealedSegment {
         file_name::path(&self.directory, self.base_offset, kind)
     }
 
+    /// The file, if it is open.
+    pub(crate) fn open_file(&self) -> Option<&File> {
+        self.file.get()
+    }
+
     /// The file, opened on the ring if need be.
     pub(crate) async fn file(&self) -> io::Result<File> {
         if let Some(file) = self.file.get() {
@@ -114,9 +119,7 @@ impl SealedSegment {
 
     /// The last beginning of a batch up to `position` that the index knows, if it is mapped.
     pub(crate) fn boundary_before(&self, position: Position) -> Option<Position> {
-        let entries = self.offset_index.entries()?;
-        let after = count_while::<OffsetEntry>(entries, |e| e.position <= position);
-        Some(nth::<OffsetEntry>(entries, after.checked_sub(1)?).position)
+        boundary_before(self.offset_index.entries()?, position)
     }
 
     /// The last time entry at or below a timestamp, as an absolute offset.

@@ -101,6 +101,7 @@ impl Log {
         self.cut_segment(base, end, target)?;
         let mut active = self.reopen(base, now)?;
         note_later_timestamps(&mut active)?;
+        self.read_ends = Arc::default();
         self.segments.active = active;
         Arc::make_mut(&mut self.segments.sealed).truncate(at);
         self.log_end = target;
@@ -126,6 +127,7 @@ impl Log {
         let file = roll::make_segment(&self.directory, start)?;
         self.segments.active = ActiveSegment::new(start, File::from_std(file), now, &self.config);
         self.segments.sealed = Arc::default();
+        self.read_ends = Arc::default();
         self.flush.unsynced.clear();
         self.producers.clear();
         self.epochs.clear();
@@ -241,7 +243,7 @@ fn note_later_timestamps(active: &mut ActiveSegment) -> io::Result<()> {
     let (_, indexed) = active.rule.max_timestamp();
     let start = match active.start_of(indexed) {
         Start::At(position) => position,
-        Start::InFile(_) => Position::ZERO,
+        Start::InFile => Position::ZERO,
     };
     let rule = &mut active.rule;
     find_blocking(&active.file, Walk::new(start, active.end), |batch| {

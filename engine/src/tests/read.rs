@@ -128,6 +128,51 @@ fn the_byte_limit_holds_unless_one_batch_is_wanted() {
 }
 
 #[test]
+fn a_reader_that_goes_on_is_answered_from_memory() {
+    let place = Place::new(LogConfig {
+        segment_bytes_max: 20_000,
+        ..small_segments()
+    });
+    let mut log = place.open(Left::Closed);
+    for at in 0..200 {
+        append(&mut log, batch(10, 1000 + at)).unwrap();
+    }
+    log.close().unwrap();
+    let mut log = place.open(Left::Closed);
+    assert!(log.segment_count() > 2);
+    let size = std::fs::read(place.path(0, Kind::Log)).unwrap()[11] as u32 + 256 + 12;
+    let (mut next, mut ready, mut pending) = (0, 0, 0);
+    while next < 2000 {
+        let from = ReadFrom {
+            offset: Offset(next),
+            upper_bound: Offset(2000),
+            bytes_max: 8 * size + 10,
+            min_one_batch: true,
+        };
+        let read = log.read(from).unwrap();
+        *(if matches!(read, Read::Ready(_)) {
+            &mut ready
+        } else {
+            &mut pending
+        }) += 1;
+        let slice = run(read.run()).unwrap();
+        let bytes = run(slice.bytes()).unwrap();
+        assert_eq!(first_offset(&bytes), Some(next));
+        next = Batches::new(&bytes)
+            .map_while(Result::ok)
+            .last()
+            .unwrap()
+            .header
+            .next_offset()
+            .0;
+    }
+    assert!(ready > pending, "{ready} {pending}");
+    let _ = log.truncate_to(Offset(155), NOW).unwrap();
+    append(&mut log, batch(3, 5000)).unwrap();
+    assert_eq!(first_offset(&read_bytes(&log, Offset(155), 10)), Some(155));
+}
+
+#[test]
 fn a_segment_s_files_may_go_while_a_read_holds_them() {
     let (place, log) = filled();
     let from = ReadFrom {
