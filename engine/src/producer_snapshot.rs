@@ -3,7 +3,8 @@
 //! Layout, big-endian: version int16 = 1; CRC-32C uint32 of all that follows; count int32; per
 //! producer: id int64, epoch int16, last sequence int32, last offset int64, offset delta int32,
 //! timestamp int64, coordinator epoch int32, first offset of the open transaction int64 (-1: none).
-//! Only the last batch of a producer is kept. Pure.
+//! Only the last batch of a producer is kept. In order of their ids, as Kafka's come out as long as
+//! there are few. Pure.
 
 use crate::producer_entry::{ProducerEntry, RememberedBatch};
 use protocol::checksum::crc32c;
@@ -34,6 +35,8 @@ pub(crate) fn encode<'a>(
     out.extend_from_slice(&VERSION.to_be_bytes());
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&(count as i32).to_be_bytes());
+    let mut producers: Vec<_> = producers.collect();
+    producers.sort_unstable_by_key(|(producer, _)| *producer);
     for (producer, entry) in producers {
         let last = entry.batches().last();
         out.extend_from_slice(&producer.0.to_be_bytes());
