@@ -20,8 +20,9 @@ use std::path::Path;
 
 pub use crate::file_system::WritePath;
 
-/// Bytes that [`File::bring_in`] asks for in one operation.
+/// Bytes that [`File::bring_in`] asks for in one operation, and operations at a time.
 const BRING_IN_BYTES: u64 = 256 << 10;
+const BRING_IN_DEPTH: usize = 4;
 
 /// An open file.
 #[derive(Clone, Debug)]
@@ -213,16 +214,18 @@ impl File {
     /// Brings the range into the page cache, without blocking the thread.
     pub async fn bring_in(&self, position: u64, len: u64) -> io::Result<()> {
         let end = position + len;
-        let mut reads = Vec::new();
         let mut at = position;
         while at < end {
-            let bytes = BRING_IN_BYTES.min(end - at);
-            let buffer = Buffer::with_capacity(bytes as usize);
-            reads.push(self.start_read(buffer, bytes as usize, at));
-            at += bytes;
-        }
-        for read in reads {
-            read.await.result()?;
+            let mut reads = Vec::with_capacity(BRING_IN_DEPTH);
+            while at < end && reads.len() < BRING_IN_DEPTH {
+                let bytes = BRING_IN_BYTES.min(end - at);
+                let buffer = Buffer::with_capacity(bytes as usize);
+                reads.push(self.start_read(buffer, bytes as usize, at));
+                at += bytes;
+            }
+            for read in reads {
+                read.await.result()?;
+            }
         }
         Ok(())
     }

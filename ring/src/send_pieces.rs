@@ -130,6 +130,7 @@ impl Stream {
         Ok(())
     }
 
+    /// A peer that is gone is an error here: Rust programs ignore SIGPIPE.
     fn sendfile(&self, file: &File, position: u64, bytes: u64) -> io::Result<usize> {
         let mut offset = libc::off_t::try_from(position)
             .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;

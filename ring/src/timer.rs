@@ -11,15 +11,18 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+/// The longest sleep: a year, which stands for "for ever" and can be added to any time.
+pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// The time when this turn of the loop began: free to call, and the same for all that happens in
 /// one turn. Outside of a runtime, the clock.
 pub fn now() -> Instant {
     with_core_if_any(|core| core.now.get()).unwrap_or_else(Instant::now)
 }
 
-/// Waits for `duration`, counted from [`now`].
+/// Waits for `duration`, counted from [`now`], but at most [`LONGEST`].
 pub fn sleep(duration: Duration) -> Sleep {
-    sleep_until(now() + duration)
+    sleep_until(now() + duration.min(LONGEST))
 }
 
 /// Waits until `deadline`.

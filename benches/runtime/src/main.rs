@@ -2,7 +2,8 @@
 //! loop, under one load generator, compared by the server's CPU time.
 //!
 //! `runtime-bench compare` runs everything interleaved and prints the table that is in
-//! `docs/runtime.md`; `serve` and `load` are its parts; `write` measures file writes alone.
+//! `docs/runtime.md`; `serve` and `load` are its parts; `write` measures file writes alone, `mailbox`
+//! messages between cores.
 
 use clap::{Parser, Subcommand};
 use serve_epoll::Gather;
@@ -12,6 +13,7 @@ mod append_frame;
 mod compare;
 mod cpu_time;
 mod load;
+mod mailbox;
 mod serve_epoll;
 mod serve_ring;
 #[cfg(feature = "tokio-uring")]
@@ -33,6 +35,8 @@ enum Command {
     Load(load::LoadOptions),
     /// Run all servers under all loads, interleaved, and print medians.
     Compare(compare::CompareOptions),
+    /// Send questions and answers between two cores and print what they cost.
+    Mailbox(mailbox::MailboxOptions),
     /// Append to files at a fixed rate and print write latency and CPU time.
     Write(write::WriteOptions),
 }
@@ -85,6 +89,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Command::Load(options) => load::run(&options),
         Command::Compare(options) => compare::run(&options),
+        Command::Mailbox(options) => mailbox::run(&options),
         Command::Write(options) => write::run(&options),
     }
 }

@@ -3,10 +3,14 @@
 //!
 //! Must not know pools or accounts.
 
-use super::{HEAP_BYTES_MAX, NonNull};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
 
 const PAGE_BYTES: usize = 4096;
+
+/// Above this, memory is mapped and grows by `mremap`: no copy, and no page is resident before a byte
+/// arrives in it.
+const HEAP_BYTES_MAX: usize = 1 << 20;
 
 pub(super) struct Memory {
     start: NonNull<u8>,
@@ -34,15 +38,15 @@ impl Memory {
         Self { start, len }
     }
 
-    /// This mapped block with more room behind, without a copy.
-    pub(super) fn grown(mut self, len: usize) -> Self {
+    /// Makes room behind a mapped block, without a copy.
+    pub(super) fn grow(&mut self, len: usize) {
         assert!(
             self.is_mapped() && len > self.len,
             "from {} to {len} bytes",
             self.len
         );
-        // SAFETY: start and len are those of a mapping of ours, and nothing borrows it as `self`
-        // was moved in.
+        // SAFETY: start and len are those of a mapping of ours, and nothing borrows it as
+        // `&mut self` is the only access.
         let moved = unsafe {
             libc::mremap(
                 self.start.as_ptr().cast(),
@@ -53,7 +57,6 @@ impl Memory {
         };
         self.start = mapped_or_panic(moved, len);
         self.len = len;
-        self
     }
 
     pub(super) fn len(&self) -> usize {
