@@ -17,7 +17,7 @@ pub struct CompareOptions {
     #[arg(long)]
     directory: PathBuf,
     /// Runs of each server under each load.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 15)]
     runs: usize,
     /// Servers.
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["ring", "epoll"])]
@@ -52,7 +52,7 @@ const LOADS: [Load; 3] = [
         connections: 64,
         depth: 1,
         rate: None,
-        frames: 100_000,
+        frames: 25_000,
         figure: "server_us_per_frame",
     },
     Load {
@@ -61,7 +61,7 @@ const LOADS: [Load; 3] = [
         connections: 8,
         depth: 2,
         rate: None,
-        frames: 16_000,
+        frames: 8_000,
         figure: "server_s_per_gb",
     },
     Load {
@@ -98,25 +98,41 @@ pub fn run(options: &CompareOptions) -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    println!("\n| load | server | median | min to max | against epoll |\n|---|---|---|---|---|");
+    println!("\n| load | server | median | min to max | times epoll's | quartiles |");
+    println!("|---|---|---|---|---|---|");
     for load in &LOADS {
-        let control = figures
-            .get(&(load.name, "Epoll".to_owned()))
-            .map(|all| median(all));
-        for ((_, kind), all) in figures.iter().filter(|((name, _), _)| *name == load.name) {
-            let ratio = control.map_or(String::new(), |c| format!("{:.2}", c / median(all)));
-            let (min, max) = all
-                .iter()
-                .fold((f64::MAX, 0.0), |(a, b), &x| (x.min(a), x.max(b)));
-            println!(
-                "| {} ({}) | {kind} | {:.2} | {min:.2} to {max:.2} | {ratio} |",
-                load.name,
-                load.figure,
-                median(all)
-            );
+        for kind in &options.kinds {
+            if let Some(all) = figures.get(&(load.name, format!("{kind:?}"))) {
+                let control = figures.get(&(load.name, "Epoll".to_owned()));
+                println!(
+                    "| {} ({}) | {kind:?} | {}",
+                    load.name,
+                    load.figure,
+                    row(all, control)
+                );
+            }
         }
     }
     Ok(())
+}
+
+/// Medians of the figure, and of the control's figure divided by it: that is taken round by round,
+/// since the whole machine is faster at one time than at another.
+fn row(all: &[f64], control: Option<&Vec<f64>>) -> String {
+    let sorted = sorted(all);
+    let (min, max) = (sorted[0], sorted[sorted.len() - 1]);
+    let mut row = format!("{:.2} | {min:.2} to {max:.2} |", quantile(&sorted, 0.5));
+    if let Some(control) = control {
+        let ratios: Vec<f64> = control
+            .iter()
+            .zip(all)
+            .map(|(c, figure)| figure / c)
+            .collect();
+        let ratios = self::sorted(&ratios);
+        let [low, middle, high] = [0.25, 0.5, 0.75].map(|q| quantile(&ratios, q));
+        row += &format!(" {middle:.3} | {low:.3} to {high:.3} |");
+    }
+    row
 }
 
 /// A server process that ends with its guard.
@@ -218,8 +234,12 @@ fn value(line: &str, name: &str) -> Result<f64, Box<dyn Error>> {
         .parse()?)
 }
 
-fn median(all: &[f64]) -> f64 {
+fn sorted(all: &[f64]) -> Vec<f64> {
     let mut sorted = all.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
+    sorted
+}
+
+fn quantile(sorted: &[f64], q: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * q).round() as usize]
 }
