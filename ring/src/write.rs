@@ -105,3 +105,36 @@ fn may_write_inline() -> bool {
         None => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, Runtime};
+
+    #[test]
+    fn inline_writes_rest_after_a_stall_and_come_back() {
+        let file = tempfile::tempfile().expect("a file");
+        let written = File::from_std(file.try_clone().expect("the same"));
+        let written = written.with_write_path(WritePath::Inline);
+        Runtime::new(Options::default())
+            .expect("a ring")
+            .block_on(async {
+                let began = Instant::now();
+                for (position, rest_until) in [
+                    (0, None),
+                    (3, Some(began + Duration::from_secs(3600))),
+                    (6, Some(began)),
+                ] {
+                    REST_UNTIL.set(rest_until);
+                    let pieces = vec![Bytes::from_static(b"on"), Bytes::from_static(b"e")];
+                    written
+                        .write_vectored_all_at(pieces, position)
+                        .await
+                        .expect("room");
+                }
+            });
+        let mut contents = [0; 9];
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut contents, 0).expect("nine bytes");
+        assert_eq!(&contents, b"oneoneone");
+    }
+}

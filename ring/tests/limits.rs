@@ -148,7 +148,7 @@ fn sending_to_a_peer_that_is_gone_is_an_error_not_a_signal() {
 fn a_slow_reader_makes_the_sender_wait_not_the_thread() {
     run(async {
         let (server, client) = pair().await;
-        server.set_send_buffer_bytes(8 << 10).unwrap();
+        server.set_send_buffer_bytes(256 << 10).unwrap();
         let data = Bytes::from((0..4 << 20).map(|i| (i % 251) as u8).collect::<Vec<u8>>());
         let (sent, all_sent) = once();
         let sending = data.clone();
