@@ -9,6 +9,7 @@ use crate::hot_tail::{HotTail, TailBatch};
 use crate::index_entry::{OffsetEntry, TimeEntry, boundary_before, relative_to_search};
 use crate::index_map::IndexMap;
 use crate::index_rule::{IndexRule, Indexed};
+use crate::reserve::Reserve;
 use protocol::ids::{Offset, Position, TimestampMs};
 use ring::file::File;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub(crate) struct ActiveSegment {
     /// Length of its index of aborted transactions.
     pub(crate) txn_index_bytes: usize,
     pub(crate) tail: HotTail,
+    pub(crate) reserve: Reserve,
 }
 
 /// What decides when a segment is too old to be written.
@@ -99,6 +101,7 @@ impl ActiveSegment {
             age: Age::new(now, config),
             txn_index_bytes: 0,
             tail: HotTail::default(),
+            reserve: Reserve::new(0),
         }
     }
 

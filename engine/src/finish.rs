@@ -85,6 +85,8 @@ impl Log {
     }
 
     fn refuse(&mut self, plan: &mut InFlight, failure: &Failure, epochs_stored: bool) {
+        let active = &mut self.segments.active;
+        active.reserve.cut_back(u64::from(active.end.0));
         self.producers.drop_staged();
         // The checkpoint may hold an epoch that has no record yet.
         self.epochs_dirty |= epochs_stored;

@@ -54,6 +54,7 @@ mod record_check;
 mod recovery;
 mod removal;
 mod replay;
+mod reserve;
 mod roll;
 mod sealed_segment;
 mod segment_scan;

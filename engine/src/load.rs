@@ -23,6 +23,7 @@ use crate::partition_files;
 use crate::partition_name::TopicPartition;
 use crate::producer_load::Replay;
 use crate::recovery;
+use crate::reserve::Reserve;
 use crate::roll;
 use crate::sealed_segment::{Lengths, SealedSegment};
 use protocol::ids::{Offset, Position, TimestampMs};
@@ -431,6 +432,7 @@ pub(crate) fn open_active(
         },
         txn_index_bytes,
         tail: HotTail::default(),
+        reserve: Reserve::new(u64::from(length)),
     };
     let next = last.map_or(base, |batch| batch.last_offset.next());
     Ok(Some((active, next)))

@@ -80,7 +80,10 @@ impl IndexEnds {
             file.write_all_at(&stretch.bytes, stretch.position)?;
             file.set_len(stretch.position + stretch.bytes.len() as u64)?;
         }
-        Ok(())
+        // Gives back blocks that were reserved ahead.
+        let log = file_name::path(directory, self.base_offset, Kind::Log);
+        let log = OpenOptions::new().write(true).open(log)?;
+        log.set_len(u64::from(self.lengths.log.0))
     }
 }
 

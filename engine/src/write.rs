@@ -3,7 +3,7 @@
 //! A [`Write`] owns all it needs and knows nothing of the log's state; [`Written`] is what came of
 //! it. Order: the checkpoint of the leader epochs, the new segment, the batches, the transactions
 //! they abort, the index entries that wait for their file. A write that fails after its first byte
-//! cuts the file back.
+//! cuts the file back. Blocks for the next writes are reserved in the background.
 
 use crate::active_index::Stretch;
 use crate::assign::InFlight;
@@ -14,8 +14,9 @@ use crate::roll::Roll;
 use crate::txn_index::NewEntries;
 use bytes::Bytes;
 use protocol::ids::{Offset, Position};
-use ring::file::File;
+use ring::file::{Allocate, File};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub struct Write {
     pieces: Vec<Bytes>,
     aborted: Option<Box<NewEntries>>,
     entries: Option<Box<IndexEntries>>,
+    reserve: Option<Range<u64>>,
 }
 
 /// What came of a write.
@@ -66,7 +68,12 @@ pub(crate) struct IndexEntries {
 }
 
 impl Write {
-    pub(crate) fn new(log: &Log, plan: &mut InFlight, heads: Vec<u8>, position: Position) -> Self {
+    pub(crate) fn new(
+        log: &mut Log,
+        plan: &mut InFlight,
+        heads: Vec<u8>,
+        position: Position,
+    ) -> Self {
         let changed = plan.epochs.as_ref().map(|epochs| epochs.entries());
         let stale = log.epochs_dirty.then(|| log.epoch_entries());
         let any = !plan.batches.is_empty();
@@ -77,15 +84,32 @@ impl Write {
         } else {
             IndexEntries::due(log)
         };
+        let epochs = changed.or(stale).filter(|_| any).map(<[_]>::to_vec);
+        let (directory, file) = (log.directory.clone(), active.file.clone());
+        let aborted = plan.aborted(log).map(Box::new);
+        let pieces = plan.pieces(heads);
+        let bytes: usize = pieces.iter().map(Bytes::len).sum();
+        let (end, end_max) = (
+            u64::from(position.0),
+            u64::from(log.config.segment_bytes_max),
+        );
+        let reserve = match &roll {
+            Some(_) => None,
+            None => {
+                let active = &mut log.segments.active;
+                active.reserve.due(end + bytes as u64, end_max)
+            }
+        };
         Self {
-            directory: log.directory.clone(),
-            epochs: changed.or(stale).filter(|_| any).map(<[_]>::to_vec),
+            directory,
+            epochs,
             roll,
-            file: active.file.clone(),
+            file,
             position,
-            pieces: plan.pieces(heads),
-            aborted: plan.aborted(log).map(Box::new),
+            pieces,
+            aborted,
             entries,
+            reserve,
         }
     }
 
@@ -100,6 +124,7 @@ impl Write {
             pieces,
             aborted,
             entries,
+            reserve,
         } = self;
         let mut written = Written::nothing();
         if let Some(epochs) = epochs {
@@ -122,6 +147,9 @@ impl Write {
                 written.outcome = Err(cut_back(&file, position, error).await);
                 return written;
             }
+        }
+        if let Some(ahead) = reserve {
+            ring::spawn(reserve_blocks(file.clone(), ahead));
         }
         if let Some(aborted) = aborted {
             let directory = directory.clone();
@@ -150,6 +178,7 @@ impl Write {
             pieces,
             aborted,
             entries,
+            reserve: _,
         } = self;
         let mut written = Written::nothing();
         if let Some(epochs) = epochs
@@ -250,6 +279,15 @@ impl IndexEntries {
             file.write_all_at(&stretch.bytes, stretch.position)?;
         }
         Ok(self)
+    }
+}
+
+/// Nobody waits for it, and nothing depends on it: a file system that cannot or will not is met
+/// by the writes themselves.
+async fn reserve_blocks(file: File, ahead: Range<u64>) {
+    let len = ahead.end - ahead.start;
+    if let Err(error) = file.fallocate(Allocate::KeepSize, ahead.start, len).await {
+        tracing::debug!(%error, "no blocks reserved ahead");
     }
 }
 

@@ -29,8 +29,11 @@ pub enum Make {
         binary: PathBuf,
         settings: Vec<String>,
     },
-    /// Apache Kafka: the folder with its jars.
-    Kafka { libs: PathBuf },
+    /// Apache Kafka: the folder with its jars, and settings instead of those it ships with.
+    Kafka {
+        libs: PathBuf,
+        settings: Vec<String>,
+    },
 }
 
 /// A broker that answers.
@@ -49,7 +52,7 @@ impl Broker {
         let address = free_address()?;
         let mut command = match make {
             Make::Chiplog { binary, settings } => chiplog(binary, settings, dir, address)?,
-            Make::Kafka { libs } => kafka(libs, dir, address)?,
+            Make::Kafka { libs, settings } => kafka(libs, settings, dir, address)?,
         };
         let output = dir.join("output.log");
         let begun = Nanos::now();
@@ -142,7 +145,12 @@ fn chiplog(
     Ok(command)
 }
 
-fn kafka(libs: &Path, dir: &Path, address: SocketAddr) -> Result<Command, Error> {
+fn kafka(
+    libs: &Path,
+    overrides: &[String],
+    dir: &Path,
+    address: SocketAddr,
+) -> Result<Command, Error> {
     let controller = free_address()?;
     let settings = format!(
         "process.roles=broker,controller\n\
@@ -159,6 +167,8 @@ fn kafka(libs: &Path, dir: &Path, address: SocketAddr) -> Result<Command, Error>
          transaction.state.log.replication.factor=1\n\
          transaction.state.log.min.isr=1\n"
     );
+    // Of a key that stands there twice, the last counts.
+    let settings = settings + &overrides.join("\n") + "\n";
     let config = write_settings(dir, common_settings(dir, address) + &settings)?;
     let log4j = dir.join("log4j.properties");
     let logging = "log4j.rootLogger=INFO, out\n\

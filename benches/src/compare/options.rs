@@ -31,6 +31,9 @@ pub struct Options {
     /// A setting of chiplog's beyond the common ones, as key=value; may be repeated.
     #[arg(long = "chiplog-override", value_name = "KEY=VALUE")]
     pub chiplog_overrides: Vec<String>,
+    /// A setting of Kafka's instead of one that it ships with, as key=value; may be repeated.
+    #[arg(long = "kafka-override", value_name = "KEY=VALUE")]
+    pub kafka_overrides: Vec<String>,
     /// The folder with Kafka's jars; $CHIPLOG_KAFKA_LIBS or target/peers/libs if not given.
     #[arg(long)]
     pub kafka_libs: Option<PathBuf>,
@@ -191,7 +194,8 @@ impl Options {
                     let said = format!("{path} is not there: run cargo xtask peers");
                     return Err(Error::Unusable(said));
                 }
-                Ok(Some(Make::Kafka { libs }))
+                let settings = self.kafka_overrides.clone();
+                Ok(Some(Make::Kafka { libs, settings }))
             }
         }
     }

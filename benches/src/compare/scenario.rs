@@ -206,6 +206,9 @@ impl Contest<'_> {
             for contestant in contestants {
                 // What others have left to write is not to fall into this turn.
                 rustix::fs::sync();
+                if !self.options.skip_memory_touch {
+                    memory::touch_again((self.options.produce_gb * 1.5e9) as u64);
+                }
                 turn(self, contestant, run)?;
             }
         }
