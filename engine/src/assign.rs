@@ -187,7 +187,7 @@ impl Assembly<'_> {
             }
             let append = self.log.queue.pop().expect("it was at the front");
             let token = append.token;
-            let outcome = match &self.log.offline {
+            let outcome = match self.log.health.failure() {
                 Some(reason) => Err(AppendError::Offline(reason.to_string())),
                 None => self.take(append, rolls, &mut bytes),
             };

@@ -35,10 +35,10 @@ impl Log {
     /// If a write or a flush is in flight.
     pub fn close(mut self) -> io::Result<Closed> {
         assert!(
-            !self.write_in_flight() && !self.flush.in_flight,
+            !self.write_in_flight() && !self.flush_in_flight(),
             "a plan of this log is running"
         );
-        if let Some(reason) = &self.offline {
+        if let Some(reason) = self.health.failure() {
             return Err(io::Error::other(format!("the log is offline: {reason}")));
         }
         if self.epochs_dirty {

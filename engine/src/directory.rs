@@ -7,6 +7,7 @@
 use crate::atomic_file;
 use crate::checkpoint;
 use crate::config::LogConfig;
+use crate::directory_health::DirectoryHealth;
 use crate::directory_lock::{DirectoryLock, LockError};
 use crate::load::LoadFrom;
 use crate::log::Log;
@@ -39,6 +40,7 @@ pub struct LogDirectory {
     clean: bool,
     /// Set when the first log is opened: read then, and the marker removed.
     opened: OnceLock<Checkpoints>,
+    health: Arc<DirectoryHealth>,
     _lock: DirectoryLock,
 }
 
@@ -119,6 +121,7 @@ impl LogDirectory {
             clean: marker.is_some(),
             clean_epoch: marker.as_deref().and_then(broker_epoch_in),
             opened: OnceLock::new(),
+            health: Arc::default(),
             path,
             _lock: lock,
         })
@@ -127,6 +130,11 @@ impl LogDirectory {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it can be used: no write or sync in it has left its files in doubt.
+    pub fn health(&self) -> &DirectoryHealth {
+        &self.health
     }
 
     /// Whose it is; `None` if it is new.
@@ -253,6 +261,7 @@ impl LogDirectory {
             recovery_point: Offset::ZERO,
             clean: true,
             now,
+            health: self.health.clone(),
         })
     }
 
@@ -274,6 +283,7 @@ impl LogDirectory {
             recovery_point: of(&checkpoints.recovery_points),
             clean: self.clean,
             now,
+            health: self.health.clone(),
         })
     }
 

@@ -46,6 +46,13 @@ impl Log {
             Err(failure) => self.refuse(&mut plan, &failure, epochs_stored),
         }
         self.assert_order();
+        if let Some(reason) = self.health.failure() {
+            // The directory failed while the bytes were on their way: they may not be what is there.
+            refuse_all(
+                &mut plan.outcomes,
+                &AppendError::Offline(reason.to_string()),
+            );
+        }
         done.append(&mut plan.outcomes);
         self.spare = plan;
     }
@@ -144,5 +151,11 @@ impl Log {
         if bytes != active.index_in_file.bytes() {
             active.index_in_file = Arc::new(IndexMap::new(bytes));
         }
+    }
+}
+
+fn refuse_all(outcomes: &mut [Done], error: &AppendError) {
+    for (_, outcome) in outcomes.iter_mut().filter(|(_, outcome)| outcome.is_ok()) {
+        *outcome = Err(error.clone());
     }
 }

@@ -1,6 +1,6 @@
 //! Making a log durable, and knowing up to where it is.
 //!
-//! One flush at a time. The active segment is synced through the ring; closed segments, their
+//! One flush at a time; writes go on meanwhile. The active segment is synced through the ring; closed segments, their
 //! indexes and snapshots on the helper thread. Invariants: the recovery point rises only after
 //! everything below it is synced; a failed sync takes the log offline and is never retried, since
 //! the kernel may have forgotten what it could not write.
@@ -48,20 +48,29 @@ pub struct Flushed {
 }
 
 impl Log {
-    /// The flush that is due: after a segment was closed, or after `flush.messages` records.
+    /// The flush that is due, now or when the one in flight has ended: after a segment was closed,
+    /// or after `flush.messages` records that no flush has reached.
     pub fn flush_due(&self) -> Option<FlushTo> {
-        if self.flush.in_flight || self.offline.is_some() {
+        if self.is_offline() {
             return None;
         }
-        if self.log_end - self.recovery_point >= self.config.flush_records {
+        let reached = self.flush.in_flight.map_or(self.recovery_point, |to| {
+            to.max(self.recovery_point).min(self.log_end)
+        });
+        if self.log_end - reached >= self.config.flush_records {
             return Some(FlushTo::LogEnd);
         }
         (!self.flush.unsynced.is_empty()).then_some(FlushTo::ActiveSegment)
     }
 
+    /// Whether a flush was started and not finished.
+    pub fn flush_in_flight(&self) -> bool {
+        self.flush.in_flight.is_some()
+    }
+
     /// Begins a flush. `None` if there is nothing to make durable, or a flush is in flight.
     pub fn start_flush(&mut self, to: FlushTo) -> Option<Flush> {
-        if self.flush.in_flight || self.offline.is_some() {
+        if self.flush_in_flight() || self.is_offline() {
             return None;
         }
         let active = &self.segments.active;
@@ -74,7 +83,7 @@ impl Log {
         if recovery_point <= self.recovery_point && sealed.is_empty() {
             return None;
         }
-        self.flush.in_flight = true;
+        self.flush.in_flight = Some(recovery_point);
         let names = std::mem::take(&mut self.flush.new_names);
         let directory = self.directory.clone();
         Some(Flush {
@@ -89,7 +98,7 @@ impl Log {
 
     /// Takes back a flush that ran.
     pub fn finish_flush(&mut self, flushed: Flushed) -> Result<(), AppendError> {
-        self.flush.in_flight = false;
+        self.flush.in_flight = None;
         let Flushed {
             recovery_point,
             outcome,
@@ -97,6 +106,10 @@ impl Log {
         if let Err(error) = outcome {
             self.go_offline(&format!("flush failed: {error}"));
             return Err(AppendError::Offline(error.to_string()));
+        }
+        if let Some(reason) = self.health.failure() {
+            // The same disk failed elsewhere: what a sync said since then is not believed.
+            return Err(AppendError::Offline(reason.to_string()));
         }
         // A truncation may have happened meanwhile.
         self.recovery_point = self.recovery_point.max(recovery_point.min(self.log_end));

@@ -22,6 +22,7 @@ mod checkpoint;
 mod close;
 pub mod config;
 pub mod directory;
+mod directory_health;
 mod directory_lock;
 mod enqueue;
 #[cfg(test)]
@@ -65,6 +66,7 @@ mod txn_index;
 mod write;
 
 pub use close::Closed;
+pub use directory_health::DirectoryHealth;
 pub use finish::Done;
 pub use flush::{Flush, FlushTo, Flushed};
 pub use leader_epochs::EpochEnd;

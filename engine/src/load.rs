@@ -10,6 +10,7 @@ use crate::atomic_file;
 use crate::batch_walk::{Located, Walk, find_blocking};
 use crate::checkpoint;
 use crate::config::LogConfig;
+use crate::directory_health::DirectoryHealth;
 use crate::file_name::{self, FileName, Kind, Stage};
 use crate::hot_tail::HotTail;
 use crate::index_entry::{Entry, OffsetEntry, TimeEntry};
@@ -44,6 +45,8 @@ pub(crate) struct LoadFrom {
     /// The log was closed properly.
     pub(crate) clean: bool,
     pub(crate) now: TimestampMs,
+    /// Of the log directory.
+    pub(crate) health: Arc<DirectoryHealth>,
 }
 
 /// A segment's files on disk.
@@ -284,12 +287,12 @@ impl Loader {
             in_flight: None,
             spare: Default::default(),
             flush: FlushState {
-                in_flight: false,
+                in_flight: None,
                 unsynced,
                 new_names,
             },
             read_ends: Arc::default(),
-            offline: None,
+            health: self.from.health,
         })
     }
 

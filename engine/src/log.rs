@@ -14,6 +14,7 @@ use crate::append::{Append, AppendError};
 use crate::assign::InFlight;
 use crate::checkpoint::EpochStart;
 use crate::config::LogConfig;
+use crate::directory_health::DirectoryHealth;
 use crate::enqueue::{AppendQueue, Queued};
 use crate::leader_epochs::{EpochEnd, LeaderEpochs};
 use crate::partition_name::TopicPartition;
@@ -47,7 +48,8 @@ pub struct Log {
     pub(crate) spare: InFlight,
     pub(crate) flush: FlushState,
     pub(crate) read_ends: Arc<ReadEnds>,
-    pub(crate) offline: Option<Arc<str>>,
+    /// Of the log directory: when it fails, all its logs are offline at once.
+    pub(crate) health: Arc<DirectoryHealth>,
 }
 
 /// The files with the batches, oldest first.
@@ -68,7 +70,8 @@ pub(crate) struct Snapshots {
 /// What is not known to be durable.
 #[derive(Debug, Default)]
 pub(crate) struct FlushState {
-    pub(crate) in_flight: bool,
+    /// Up to where the flush in flight reaches.
+    pub(crate) in_flight: Option<Offset>,
     /// Closed since the last flush.
     pub(crate) unsynced: Vec<Arc<SealedSegment>>,
     /// Files were made whose names may not be durable.
@@ -78,7 +81,7 @@ pub(crate) struct FlushState {
 impl Log {
     /// Checks an append and queues it for the next write.
     pub fn enqueue(&mut self, append: Append) -> Result<(), AppendError> {
-        if let Some(reason) = &self.offline {
+        if let Some(reason) = self.health.failure() {
             return Err(AppendError::Offline(reason.to_string()));
         }
         let append = Queued::check(append, &self.config)?;
@@ -133,15 +136,21 @@ impl Log {
         self.config = config;
     }
 
-    /// Takes nothing any more. Whoever waits is answered by the next write.
-    pub(crate) fn go_offline(&mut self, reason: &str) {
-        tracing::error!(
-            partition = %self.topic_partition,
-            directory = %self.directory.display(),
-            reason,
-            "log is offline: nothing is acknowledged any more; check the disk and restart"
-        );
-        self.offline.get_or_insert_with(|| reason.into());
+    /// The disk is not to be trusted: this log and all others of its log directory take nothing any
+    /// more. Whoever waits is answered by the next write.
+    pub(crate) fn go_offline(&self, reason: &str) {
+        let first = self
+            .health
+            .fail(&format!("{}: {reason}", self.topic_partition));
+        if first {
+            tracing::error!(
+                partition = %self.topic_partition,
+                directory = %self.directory.display(),
+                reason,
+                "log directory is offline: nothing in it is acknowledged any more; check the disk \
+                 and restart"
+            );
+        }
     }
 
     /// The partition.
@@ -216,9 +225,9 @@ impl Log {
         self.in_flight.is_some()
     }
 
-    /// Whether the log takes nothing any more, because a write left its file in doubt.
+    /// Whether the log takes nothing any more, because its log directory failed.
     pub fn is_offline(&self) -> bool {
-        self.offline.is_some()
+        self.health.failure().is_some()
     }
 
     /// How many segments there are.

@@ -81,6 +81,7 @@ impl Place {
             recovery_point,
             clean,
             now: NOW,
+            health: Arc::default(),
         })
         .unwrap()
     }

@@ -66,10 +66,10 @@ impl Log {
 
     fn check_idle(&self) -> io::Result<()> {
         assert!(
-            !self.write_in_flight() && !self.flush.in_flight,
+            !self.write_in_flight() && !self.flush_in_flight(),
             "a plan of this log is running"
         );
-        match &self.offline {
+        match self.health.failure() {
             Some(reason) => Err(io::Error::other(format!("the log is offline: {reason}"))),
             None => Ok(()),
         }

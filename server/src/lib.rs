@@ -40,6 +40,7 @@ mod scatter;
 mod shard;
 mod start;
 mod stop;
+mod unflushed;
 mod watch;
 mod watches;
 

@@ -1,22 +1,22 @@
 //! One partition on the shard that owns it: its log, its leader state, and who waits for it.
 //!
 //! Producers wait for the write (acks=1) or for the high watermark (acks=all); fetchers wait for
-//! new committed bytes. All writes of one turn are coalesced into one (see `Log::start_write`).
+//! new committed bytes. All writes of one turn are coalesced into one (see `Log::start_write`); a
+//! flush runs beside them (see `unflushed`).
 //! Invariants: `log_start <= last_stable <= high_watermark <= log_end`; no borrow of the state is
-//! held across an await; at most one write is in flight.
+//! held across an await; at most one write and one flush are in flight.
 
 use std::cell::{Ref, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use engine::Done;
 use engine::Written;
 use engine::append::{Append, AppendError, Appended, Origin};
 use engine::log::Log;
-use engine::{Flush, FlushTo, Flushed};
+use engine::{Flush, FlushTo};
 use protocol::error::ErrorCode;
 use protocol::ids::{Offset, PartitionIndex, TimestampMs, Uuid};
 use replication::Leader;
@@ -26,6 +26,7 @@ use crate::clock;
 use crate::config::topic_log::TopicSettings;
 use crate::gather::Gather;
 use crate::kafka_error;
+use crate::unflushed::{FinishedWrite, Unflushed};
 use crate::watch::Watch;
 
 /// Which partition, for every shard: topics that are created anew get a new id.
@@ -112,8 +113,14 @@ struct State {
     leader: Leader,
     min_insync_replicas: usize,
     writing: bool,
-    /// A flush in the background is under way.
+    /// A task flushes what is due.
     flushing: bool,
+    /// `flush.ms` has passed.
+    flush_wanted: bool,
+    /// A timer for `flush.ms` runs.
+    flush_timer: bool,
+    /// What is written and must be flushed before it is answered.
+    unflushed: Unflushed,
     next_token: u64,
     appending: VecDeque<(u64, AppendWait)>,
     uncommitted: VecDeque<Uncommitted>,
@@ -135,6 +142,9 @@ impl Partition {
             min_insync_replicas: settings.min_insync_replicas,
             writing: false,
             flushing: false,
+            flush_wanted: false,
+            flush_timer: false,
+            unflushed: Unflushed::default(),
             next_token: 0,
             appending: VecDeque::new(),
             uncommitted: VecDeque::new(),
@@ -280,11 +290,7 @@ impl Partition {
         loop {
             let write = {
                 let mut state = self.state.borrow_mut();
-                let log = state
-                    .log
-                    .as_mut()
-                    .expect("a log is not taken while it is written");
-                match log.start_write(clock::now_ms()) {
+                match state.log_in_use().start_write(clock::now_ms()) {
                     Some(write) => write,
                     None => {
                         state.writing = false;
@@ -294,75 +300,124 @@ impl Partition {
                 }
             };
             let written = write.run().await;
-            let (done, bytes, flush) = self.take_back(written);
-            let flushed = match flush {
-                None => Ok(()),
-                Some(flush) => {
-                    let flushed = flush.run().await;
-                    self.finish_flush(flushed)
-                }
-            };
-            self.answer(done, bytes, flushed);
+            let finished = self.take_back(written);
+            self.answer_or_wait(finished);
         }
     }
 
-    /// The log takes the write back. Answers what became of each append, how many bytes the log
-    /// grew, and what must be flushed before anybody is told (`flush.messages`): one flush for
-    /// everything that was written in the meantime.
-    fn take_back(self: &Rc<Self>, written: Written) -> (Vec<Done>, u64, Option<Flush>) {
+    /// The log takes the write back.
+    fn take_back(&self, written: Written) -> FinishedWrite {
         let mut state = self.state.borrow_mut();
-        let log = state
-            .log
-            .as_mut()
-            .expect("a log is not taken while it is written");
+        let log = state.log_in_use();
         let mut done = Vec::new();
         let size_before = log.size_bytes();
         log.finish_write(written, &mut done);
-        let bytes = log.size_bytes() - size_before;
-        let flush = match log.flush_due() {
-            Some(FlushTo::LogEnd) => log.start_flush(FlushTo::LogEnd),
-            Some(FlushTo::ActiveSegment) => {
-                self.flush_closed_segments(&mut state);
-                None
-            }
-            None => None,
-        };
-        (done, bytes, flush)
+        FinishedWrite {
+            done,
+            bytes: log.size_bytes() - size_before,
+            log_end: log.log_end_offset(),
+            must_flush: log.flush_due() == Some(FlushTo::LogEnd),
+        }
     }
 
-    /// After a roll, the closed segment is made durable in the background.
-    fn flush_closed_segments(self: &Rc<Self>, state: &mut State) {
-        let log = state
-            .log
-            .as_mut()
-            .expect("a log is not taken while it is written");
-        let Some(flush) = log.start_flush(FlushTo::ActiveSegment) else {
-            return;
-        };
-        state.flushing = true;
-        let this = self.clone();
-        ring::spawn(async move {
+    fn answer_or_wait(self: &Rc<Self>, finished: FinishedWrite) {
+        let mut state = self.state.borrow_mut();
+        let now = state.unflushed.admit(finished);
+        let due = !state.unflushed.is_empty() || state.log_in_use().flush_due().is_some();
+        drop(state);
+        if let Some(finished) = now {
+            self.answer(finished, &Ok(()));
+        }
+        if due {
+            self.start_flushing();
+        }
+        self.start_flush_timer();
+    }
+
+    /// Flushes in the background for as long as something is due: what `flush.messages` asks for,
+    /// and closed segments. Writes go on meanwhile, and one flush covers all that were done when it
+    /// began.
+    fn start_flushing(self: &Rc<Self>) {
+        let mut state = self.state.borrow_mut();
+        if !std::mem::replace(&mut state.flushing, true) {
+            ring::spawn(self.clone().flush_all_due());
+        }
+    }
+
+    async fn flush_all_due(self: Rc<Self>) {
+        while let Some(flush) = self.next_flush() {
             let flushed = flush.run().await;
-            // A failure takes the log offline; appends are told.
-            let _ = this.finish_flush(flushed);
-            this.state.borrow_mut().flushing = false;
-            this.written.notify();
+            let flushed = self.state.borrow_mut().log_in_use().finish_flush(flushed);
+            while let Some(finished) = self.next_flushed(&flushed) {
+                self.answer(finished, &flushed);
+            }
+        }
+        // An offline log flushes nothing any more, and nobody waits for it in vain.
+        let offline = Err(AppendError::Offline("its log directory failed".to_owned()));
+        while let Some(finished) = self.next_flushed(&offline) {
+            self.answer(finished, &offline);
+        }
+        self.state.borrow_mut().flushing = false;
+        self.written.notify();
+    }
+
+    fn next_flush(&self) -> Option<Flush> {
+        let mut state = self.state.borrow_mut();
+        let wanted = std::mem::take(&mut state.flush_wanted) || !state.unflushed.is_empty();
+        let log = state.log_in_use();
+        let to = match wanted {
+            true => FlushTo::LogEnd,
+            false => log.flush_due()?,
+        };
+        log.start_flush(to)
+    }
+
+    fn next_flushed(&self, flushed: &Result<(), AppendError>) -> Option<FinishedWrite> {
+        let mut state = self.state.borrow_mut();
+        match flushed {
+            Ok(()) => {
+                let durable = state.log_in_use().recovery_point();
+                state.unflushed.release(durable)
+            }
+            Err(_) => state.unflushed.give_up(),
+        }
+    }
+
+    /// `flush.ms`: what was written is flushed this long afterwards at the latest.
+    fn start_flush_timer(self: &Rc<Self>) {
+        let mut state = self.state.borrow_mut();
+        let log = state.log_in_use();
+        let interval_ms = log.config().flush_interval_ms;
+        if interval_ms == i64::MAX || log.recovery_point() == log.log_end_offset() {
+            return;
+        }
+        if std::mem::replace(&mut state.flush_timer, true) {
+            return;
+        }
+        let interval = Duration::from_millis(interval_ms.max(0) as u64);
+        let this = Rc::downgrade(self);
+        ring::spawn(async move {
+            ring::timer::sleep(interval).await;
+            if let Some(this) = this.upgrade() {
+                this.flush_by_time();
+            }
         });
     }
 
-    fn finish_flush(&self, flushed: Flushed) -> Result<(), AppendError> {
+    fn flush_by_time(self: &Rc<Self>) {
         let mut state = self.state.borrow_mut();
-        state
-            .log
-            .as_mut()
-            .expect("a log is not taken while it is written")
-            .finish_flush(flushed)
+        state.flush_timer = false;
+        if state.log.is_some() {
+            state.flush_wanted = true;
+            drop(state);
+            self.start_flushing();
+        }
     }
 
-    fn answer(&self, done: Vec<Done>, bytes: u64, flushed: Result<(), AppendError>) {
+    fn answer(&self, finished: FinishedWrite, flushed: &Result<(), AppendError>) {
         let mut answers = Vec::new();
         let mut state = self.state.borrow_mut();
-        for (token, result) in done {
+        for (token, result) in finished.done {
             let (front, wait) = state
                 .appending
                 .pop_front()
@@ -373,13 +428,11 @@ impl Partition {
                 Err(error) => answers.push((wait, kafka_error::of_append(&error))),
             }
         }
-        if let Ok(()) = flushed
-            && state.advance()
-        {
+        if flushed.is_ok() && state.advance(finished.log_end) {
             state.commit(&mut answers);
             state.watches.retain(|watch| !watch.is_over());
             for watch in &state.watches {
-                watch.saw(bytes);
+                watch.saw(finished.bytes);
             }
         }
         drop(state);
@@ -420,16 +473,18 @@ impl State {
         }
     }
 
-    /// The log grew. Answers whether the high watermark moved.
-    fn advance(&mut self) -> bool {
-        let log = self
-            .log
+    fn log_in_use(&mut self) -> &mut Log {
+        self.log
             .as_mut()
-            .expect("a log is not taken while it is written");
-        let Some(high_watermark) = self.leader.on_append(log.log_end_offset()) else {
+            .expect("a log is not taken while it is written or flushed")
+    }
+
+    /// The log grew up to `log_end`. Answers whether the high watermark moved.
+    fn advance(&mut self, log_end: Offset) -> bool {
+        let Some(high_watermark) = self.leader.on_append(log_end) else {
             return false;
         };
-        log.on_high_watermark(high_watermark);
+        self.log_in_use().on_high_watermark(high_watermark);
         true
     }
 

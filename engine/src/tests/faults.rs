@@ -146,3 +146,68 @@ fn a_segment_that_cannot_be_made_leaves_the_old_one_in_use() {
         (segments, Offset(at.into()))
     );
 }
+
+#[test]
+fn a_failure_in_one_log_takes_every_log_of_its_directory_offline() {
+    let health = Arc::new(crate::DirectoryHealth::default());
+    let places = [(); 2].map(|()| Place::new(LogConfig::default()));
+    let [mut failing, mut other] = places.each_ref().map(|place| Log {
+        health: health.clone(),
+        ..place.open(Left::Closed)
+    });
+    append(&mut other, batch(1, 1)).unwrap();
+    let flush = other.start_flush(crate::FlushTo::LogEnd).unwrap();
+    other.enqueue(of_client(batch(1, 2))).unwrap();
+    let write = other.start_write(NOW).unwrap();
+    fault::inject(Fault {
+        bytes_written: 0,
+        errno: Errno::IO.raw_os_error(),
+        truncate_errno: None,
+    });
+    assert!(append(&mut failing, batch(1, 1)).is_err());
+    let flushed = run(flush.run());
+    assert!(matches!(
+        other.finish_flush(flushed),
+        Err(AppendError::Offline(_))
+    ));
+    assert_eq!(
+        other.recovery_point(),
+        Offset(0),
+        "the sync is not believed"
+    );
+    let mut done = Vec::new();
+    other.finish_write(run(write.run()), &mut done);
+    assert!(
+        matches!(done[..], [(1, Err(AppendError::Offline(_)))]),
+        "what was under way is not acknowledged: {done:?}"
+    );
+    assert!(other.enqueue(of_client(batch(1, 3))).is_err());
+    assert_eq!((other.flush_due(), other.is_offline()), (None, true));
+    assert!(other.close().is_err());
+}
+
+#[test]
+fn writes_go_on_while_a_flush_runs_and_the_next_flush_covers_them() {
+    let place = Place::new(LogConfig {
+        flush_records: 1,
+        ..LogConfig::default()
+    });
+    let mut log = place.open(Left::Closed);
+    append(&mut log, batch(2, 1)).unwrap();
+    assert_eq!(log.flush_due(), Some(crate::FlushTo::LogEnd));
+    let first = log.start_flush(crate::FlushTo::LogEnd).unwrap();
+    assert_eq!(log.flush_due(), None, "the flush in flight reaches the end");
+    append(&mut log, batch(3, 1)).unwrap();
+    assert_eq!(log.flush_due(), Some(crate::FlushTo::LogEnd));
+    assert!(
+        log.start_flush(crate::FlushTo::LogEnd).is_none(),
+        "one at a time"
+    );
+    let flushed = run(first.run());
+    log.finish_flush(flushed).unwrap();
+    assert_eq!(log.recovery_point(), Offset(2));
+    let second = log.start_flush(crate::FlushTo::LogEnd).unwrap();
+    let flushed = run(second.run());
+    log.finish_flush(flushed).unwrap();
+    assert_eq!((log.recovery_point(), log.flush_due()), (Offset(5), None));
+}

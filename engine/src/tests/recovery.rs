@@ -261,6 +261,7 @@ fn segments_of_old_formats_are_not_cut() {
         recovery_point: Offset(0),
         clean: false,
         now: NOW,
+        health: Arc::default(),
     });
     assert!(
         matches!(refused, Err(crate::OpenError::OldFormat { magic: 1, .. })),
