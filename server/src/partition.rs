@@ -6,17 +6,19 @@
 //! Invariants: `log_start <= last_stable <= high_watermark <= log_end`; no borrow of the state is
 //! held across an await; at most one write and one flush are in flight.
 
+mod flushing;
+
 use std::cell::{Ref, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
+use engine::FlushTo;
 use engine::Written;
 use engine::append::{Append, AppendError, Appended, Origin};
 use engine::log::Log;
-use engine::{Flush, FlushTo};
 use protocol::error::ErrorCode;
 use protocol::ids::{Offset, PartitionIndex, TimestampMs, Uuid};
 use replication::Leader;
@@ -332,86 +334,6 @@ impl Partition {
             self.start_flushing();
         }
         self.start_flush_timer();
-    }
-
-    /// Flushes in the background for as long as something is due: what `flush.messages` asks for,
-    /// and closed segments. Writes go on meanwhile, and one flush covers all that were done when it
-    /// began.
-    fn start_flushing(self: &Rc<Self>) {
-        let mut state = self.state.borrow_mut();
-        if !std::mem::replace(&mut state.flushing, true) {
-            ring::spawn(self.clone().flush_all_due());
-        }
-    }
-
-    async fn flush_all_due(self: Rc<Self>) {
-        while let Some(flush) = self.next_flush() {
-            let flushed = flush.run().await;
-            let flushed = self.state.borrow_mut().log_in_use().finish_flush(flushed);
-            while let Some(finished) = self.next_flushed(&flushed) {
-                self.answer(finished, &flushed);
-            }
-        }
-        // An offline log flushes nothing any more, and nobody waits for it in vain.
-        let offline = Err(AppendError::Offline("its log directory failed".to_owned()));
-        while let Some(finished) = self.next_flushed(&offline) {
-            self.answer(finished, &offline);
-        }
-        self.state.borrow_mut().flushing = false;
-        self.written.notify();
-    }
-
-    fn next_flush(&self) -> Option<Flush> {
-        let mut state = self.state.borrow_mut();
-        let wanted = std::mem::take(&mut state.flush_wanted) || !state.unflushed.is_empty();
-        let log = state.log_in_use();
-        let to = match wanted {
-            true => FlushTo::LogEnd,
-            false => log.flush_due()?,
-        };
-        log.start_flush(to)
-    }
-
-    fn next_flushed(&self, flushed: &Result<(), AppendError>) -> Option<FinishedWrite> {
-        let mut state = self.state.borrow_mut();
-        match flushed {
-            Ok(()) => {
-                let durable = state.log_in_use().recovery_point();
-                state.unflushed.release(durable)
-            }
-            Err(_) => state.unflushed.give_up(),
-        }
-    }
-
-    /// `flush.ms`: what was written is flushed this long afterwards at the latest.
-    fn start_flush_timer(self: &Rc<Self>) {
-        let mut state = self.state.borrow_mut();
-        let log = state.log_in_use();
-        let interval_ms = log.config().flush_interval_ms;
-        if interval_ms == i64::MAX || log.recovery_point() == log.log_end_offset() {
-            return;
-        }
-        if std::mem::replace(&mut state.flush_timer, true) {
-            return;
-        }
-        let interval = Duration::from_millis(interval_ms.max(0) as u64);
-        let this = Rc::downgrade(self);
-        ring::spawn(async move {
-            ring::timer::sleep(interval).await;
-            if let Some(this) = this.upgrade() {
-                this.flush_by_time();
-            }
-        });
-    }
-
-    fn flush_by_time(self: &Rc<Self>) {
-        let mut state = self.state.borrow_mut();
-        state.flush_timer = false;
-        if state.log.is_some() {
-            state.flush_wanted = true;
-            drop(state);
-            self.start_flushing();
-        }
     }
 
     fn answer(&self, finished: FinishedWrite, flushed: &Result<(), AppendError>) {
