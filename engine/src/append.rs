@@ -25,13 +25,20 @@ pub enum Origin {
     Raft,
 }
 
+impl Origin {
+    /// Whether a client wrote them.
+    pub(crate) fn is_client(self) -> bool {
+        matches!(self, Self::Client | Self::VerifiedClient)
+    }
+}
+
 /// Batches for the end of one log.
 #[derive(Clone, Debug)]
 pub struct Append {
     /// Comes back with the result.
     pub token: u64,
-    /// Whole batches of format 2, one after another, as they are to be stored. They are kept
-    /// until the write ended and never changed.
+    /// Whole batches of format 2, one after another, as they are to be stored; from a client also
+    /// a record set of the formats before. They are kept until the write ended and never changed.
     pub batches: Bytes,
     /// The epoch of the leader that appends; stamped onto each batch unless the origin is
     /// [`Origin::Leader`].
@@ -56,7 +63,7 @@ pub struct Appended {
     pub duplicate: bool,
 }
 
-/// A record that strict validation refused.
+/// A record that was refused when each was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordError {
     /// Its place in the batch, from 0.
@@ -80,6 +87,12 @@ pub enum AppendError {
         /// Each of them.
         errors: Vec<RecordError>,
     },
+    /// Records whose timestamps are too far from the broker's clock, and perhaps others.
+    #[error("one or more records have been rejected for their timestamps: {}", errors.first().map_or("", |e| &e.message))]
+    InvalidTimestamps {
+        /// Each of them.
+        errors: Vec<RecordError>,
+    },
     /// A timestamp that is too far from the broker's clock.
     #[error("timestamp {found} is not within [{earliest}, {latest}]")]
     InvalidTimestamp {
@@ -100,6 +113,12 @@ pub enum AppendError {
         bytes: u32,
         /// The limit.
         bytes_max: u32,
+    },
+    /// Records that take more memory, decompressed, than their sender may make the broker use.
+    #[error("the records take more than {bytes_max} bytes when decompressed")]
+    RecordsTooLarge {
+        /// The limit.
+        bytes_max: usize,
     },
     /// More than fits into a segment.
     #[error("{bytes} bytes of batches exceed the segment size of {bytes_max}")]
@@ -164,17 +183,26 @@ pub enum AppendError {
 }
 
 impl AppendError {
+    /// The records that were refused one by one, for a client that is told of them (KIP-467).
+    #[must_use]
+    pub fn record_errors(&self) -> &[RecordError] {
+        match self {
+            Self::InvalidRecords { errors } | Self::InvalidTimestamps { errors } => errors,
+            _ => &[],
+        }
+    }
+
     /// The code a client is told.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Corrupt(_) => ErrorCode::CorruptMessage,
             Self::InvalidRecord(_) | Self::InvalidRecords { .. } => ErrorCode::InvalidRecord,
-            Self::InvalidTimestamp { .. } | Self::InvalidTimestampType => {
-                ErrorCode::InvalidTimestamp
-            }
+            Self::InvalidTimestamp { .. }
+            | Self::InvalidTimestamps { .. }
+            | Self::InvalidTimestampType => ErrorCode::InvalidTimestamp,
             Self::UnsupportedFormat(_) => ErrorCode::UnsupportedForMessageFormat,
-            Self::BatchTooLarge { .. } => ErrorCode::MessageTooLarge,
+            Self::BatchTooLarge { .. } | Self::RecordsTooLarge { .. } => ErrorCode::MessageTooLarge,
             Self::RecordSetTooLarge { .. } => ErrorCode::RecordListTooLarge,
             Self::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
             Self::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,

@@ -8,7 +8,7 @@
 use crate::active_segment::{Age, Stored};
 use crate::append::{AppendError, Appended, Origin};
 use crate::config::{LogConfig, TimestampType};
-use crate::enqueue::{Queued, QueuedBatch};
+use crate::enqueue::{Queued, QueuedBatch, Times};
 use crate::index_entry::relative;
 use crate::index_rule::{IndexRule, Indexed};
 use crate::leader_epochs::LeaderEpochs;
@@ -228,7 +228,7 @@ impl Assembly<'_> {
     }
 
     fn check_times(&self, append: &Queued) -> Result<(), AppendError> {
-        if !matches!(append.origin, Origin::Client | Origin::VerifiedClient) {
+        if !append.origin.is_client() {
             return Ok(());
         }
         let config = &self.log.config;
@@ -237,18 +237,19 @@ impl Assembly<'_> {
             return Err(AppendError::InvalidTimestampType);
         }
         let max = batch.header.max_timestamp;
+        let (min, max) = match batch.times {
+            Times::OfHeader => (max, max),
+            Times::Seen(times) => (times.min, times.max),
+            Times::Judged => return Ok(()),
+        };
         if config.timestamp_type == TimestampType::LogAppendTime || max == TimestampMs::NONE {
             return Ok(());
         }
         let now = self.plan.now;
         let earliest = TimestampMs(now.0.saturating_sub(config.timestamp_before_ms_max));
         let latest = TimestampMs(now.0.saturating_add(config.timestamp_after_ms_max));
-        let (min, max) = batch
-            .times
-            .map_or((max, max), |times| (times.min, times.max));
-        let early = min != TimestampMs::NONE && min < earliest;
-        if early || max > latest {
-            let found = if early { min } else { max };
+        if min < earliest || max > latest {
+            let found = if min < earliest { min } else { max };
             return Err(AppendError::InvalidTimestamp {
                 found,
                 earliest,
@@ -261,8 +262,7 @@ impl Assembly<'_> {
     /// A client's batch that is in the log already, or in this very write.
     fn duplicate(&self, append: &Queued) -> Option<Appended> {
         let header = &append.first.header;
-        let from_client = matches!(append.origin, Origin::Client | Origin::VerifiedClient);
-        if !from_client || !header.has_producer() {
+        if !append.origin.is_client() || !header.has_producer() {
             return None;
         }
         let sequences = (header.base_sequence, header.last_sequence());

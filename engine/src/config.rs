@@ -3,6 +3,8 @@
 //! Knows neither the names of configuration keys nor where a value came from. Defaults are those
 //! of Kafka 3.9. A log holds an `Arc<LogConfig>` and takes a new one whole.
 
+use protocol::compression::Encoding;
+
 /// Which timestamps a topic's records carry (`message.timestamp.type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimestampType {
@@ -22,6 +24,16 @@ pub enum Validation {
     Relaxed,
     /// Every record as well, as Kafka does: compressed batches are decompressed.
     Strict,
+}
+
+/// How batches are compressed in the log (`compression.type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredCompression {
+    /// As the producer compressed them.
+    Producer,
+    /// All so (`compression.gzip.level`, `compression.zstd.level`); batches that come otherwise
+    /// are compressed anew.
+    Always(Encoding),
 }
 
 /// What is done with old data (`cleanup.policy`).
@@ -59,6 +71,8 @@ pub struct LogConfig {
     pub timestamp_after_ms_max: i64,
     /// How much of a batch is checked.
     pub validation: Validation,
+    /// `compression.type` and the levels.
+    pub compression: StoredCompression,
     /// `flush.messages`: a flush is due after this many records.
     pub flush_records: i64,
     /// `flush.ms`: a flush is due after this long; the caller keeps the time.
@@ -92,6 +106,7 @@ impl Default for LogConfig {
             timestamp_before_ms_max: i64::MAX,
             timestamp_after_ms_max: i64::MAX,
             validation: Validation::Relaxed,
+            compression: StoredCompression::Producer,
             flush_records: i64::MAX,
             flush_interval_ms: i64::MAX,
             file_delete_delay_ms: 60_000,

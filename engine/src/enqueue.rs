@@ -1,17 +1,41 @@
 //! The first step of an append: is it sound, and may its sender write it so?
 //!
-//! Looks only at the append and the topic's configuration. What depends on the log's state
-//! (offsets, sequence numbers, time) waits until the write is assembled, in `assign`.
+//! Looks only at the append and the topic's configuration, and never at records: where that has to
+//! be done, it says so, and `prepare` does it. What depends on the log's state (offsets, sequence
+//! numbers, time) waits until the write is assembled, in `assign`.
 
 use crate::append::{Append, AppendError, Origin};
 use crate::config::{LogConfig, Validation};
 use crate::index_entry::relative;
+use crate::prepare::Preparation;
 use crate::record_check::{self, RecordTimes};
+use crate::up_conversion::OldSet;
 use bytes::Bytes;
 use protocol::batch::control::EndMarker;
 use protocol::batch::{BatchError, BatchHeader, BatchView, Batches};
 use protocol::ids::LeaderEpoch;
 use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What an append's timestamps are held against when the write is assembled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Times {
+    /// Nothing but what its header says.
+    OfHeader,
+    /// Every record's was seen: the earliest and the latest.
+    Seen(RecordTimes),
+    /// Nothing: every record's was judged already.
+    Judged,
+}
+
+/// An append that was checked.
+#[derive(Debug)]
+pub enum Checked {
+    /// It can be queued.
+    Ready(Queued),
+    /// Its records have to be looked at before, or stored otherwise than they came.
+    Unprepared(Preparation),
+}
 
 /// A batch that passed.
 #[derive(Clone, Copy, Debug)]
@@ -19,15 +43,15 @@ pub(crate) struct QueuedBatch {
     pub(crate) header: BatchHeader,
     /// Where it begins in the append's bytes.
     pub(crate) start: u32,
-    /// Its records' own timestamps, where every record was looked at.
-    pub(crate) times: Option<RecordTimes>,
+    /// What is known of its records' timestamps.
+    pub(crate) times: Times,
     /// The transaction's end that it is.
     pub(crate) end: Option<EndMarker>,
 }
 
-/// An append that waits for the next write.
-#[derive(Debug)]
-pub(crate) struct Queued {
+/// An append that passed, and waits for the next write.
+#[derive(Clone, Debug)]
+pub struct Queued {
     pub(crate) token: u64,
     pub(crate) bytes: Bytes,
     pub(crate) leader_epoch: LeaderEpoch,
@@ -46,19 +70,27 @@ pub(crate) struct AppendQueue {
 
 impl Queued {
     /// Checks an append.
-    pub(crate) fn check(append: Append, config: &LogConfig) -> Result<Self, AppendError> {
+    pub(crate) fn check(append: Append, config: &Arc<LogConfig>) -> Result<Checked, AppendError> {
+        if append.origin.is_client()
+            && let Some(set) = OldSet::check(&append, config)?
+        {
+            return Ok(Checked::Unprepared(Preparation::of_old(set, config)));
+        }
+        let queued = Self::check_batches(append, config)?;
+        if let Some(preparation) = Preparation::of_batch(&queued, config) {
+            return Ok(Checked::Unprepared(preparation));
+        }
+        queued.require_segment(config)?;
+        Ok(Checked::Ready(queued))
+    }
+
+    fn check_batches(append: Append, config: &LogConfig) -> Result<Self, AppendError> {
         let Append {
             token,
             batches: bytes,
             leader_epoch,
             origin,
         } = append;
-        if bytes.len() > config.segment_bytes_max as usize {
-            return Err(AppendError::RecordSetTooLarge {
-                bytes: bytes.len() as u64,
-                bytes_max: config.segment_bytes_max,
-            });
-        }
         let mut batches = Batches::new(&bytes);
         let mut start = 0;
         let mut next = || {
@@ -100,6 +132,17 @@ impl Queued {
             origin,
             first,
             rest,
+        })
+    }
+
+    /// Refuses what no segment has room for.
+    pub(crate) fn require_segment(&self, config: &LogConfig) -> Result<(), AppendError> {
+        if self.bytes.len() <= config.segment_bytes_max as usize {
+            return Ok(());
+        }
+        Err(AppendError::RecordSetTooLarge {
+            bytes: self.bytes.len() as u64,
+            bytes_max: config.segment_bytes_max,
         })
     }
 
@@ -155,19 +198,13 @@ fn check_batch(
     config: &LogConfig,
 ) -> Result<QueuedBatch, AppendError> {
     let header = batch.header;
-    let from_client = matches!(origin, Origin::Client | Origin::VerifiedClient);
+    let from_client = origin.is_client();
     if from_client && header.base_offset.0 != 0 {
         return Err(AppendError::InvalidRecord(
             "a produced batch must have the base offset 0",
         ));
     }
-    let bytes_max = config.batch_bytes_max;
-    if header.size() > bytes_max as usize && (from_client || origin == Origin::Coordinator) {
-        return Err(AppendError::BatchTooLarge {
-            bytes: header.size() as u32,
-            bytes_max,
-        });
-    }
+    require_size(header.size(), origin, config)?;
     if config.validation == Validation::None && from_client {
         batch.compression().map_err(refused)?;
     } else {
@@ -182,12 +219,8 @@ fn check_batch(
     {
         return Err(AppendError::InvalidRecord("its offsets are impossible"));
     }
-    let mut times = None;
     if from_client {
         batch.validate_from_client().map_err(refused)?;
-        if config.validation == Validation::Strict || config.cleanup.compact {
-            times = Some(record_check::check(batch, config)?);
-        }
     }
     let is_marker = header.attributes.is_control() && header.has_producer();
     let end = if is_marker {
@@ -198,9 +231,26 @@ fn check_batch(
     Ok(QueuedBatch {
         header,
         start,
-        times,
+        times: Times::OfHeader,
         end,
     })
+}
+
+/// Refuses a batch over `max.message.bytes`.
+pub(crate) fn require_size(
+    bytes: usize,
+    origin: Origin,
+    config: &LogConfig,
+) -> Result<(), AppendError> {
+    let bytes_max = config.batch_bytes_max;
+    let is_limited = origin.is_client() || origin == Origin::Coordinator;
+    if is_limited && bytes > bytes_max as usize {
+        return Err(AppendError::BatchTooLarge {
+            bytes: bytes as u32,
+            bytes_max,
+        });
+    }
+    Ok(())
 }
 
 /// As Kafka, says of a batch whose CRC is wrong that it is corrupt, whatever else is wrong with it.
@@ -223,9 +273,7 @@ pub(crate) fn refused(error: BatchError) -> AppendError {
         BatchError::Compressed | BatchError::Decompression => {
             AppendError::Corrupt("its records cannot be decompressed")
         }
-        BatchError::TooLarge { .. } => {
-            AppendError::InvalidRecord("its records are too large when decompressed")
-        }
+        BatchError::TooLarge { limit } => AppendError::RecordsTooLarge { bytes_max: limit },
         BatchError::InvalidCount { .. } => {
             AppendError::InvalidRecord("its count of records is impossible")
         }

@@ -7,10 +7,11 @@
 //! blocks: start-up code and `ring::offload`.
 //!
 //! The way of an append, file by file: `append` (what comes in) → `enqueue` (is it sound?) →
-//! `assign` (sequence numbers, offsets, one write of all that waits) → `write` (and `roll`) →
-//! `finish`. Of a read: `read` → `hot_tail`, or an index (`active_index`, `index_map`) and
-//! `batch_walk` → `log_slice`. Of a start: `directory` → `load` → `leftovers`, `recovery`,
-//! `producer_load`.
+//! `prepare` (only where records must be looked at, or stored otherwise than they came; with
+//! `record_check` and `up_conversion`) → `assign` (sequence numbers, offsets, one write of all that
+//! waits) → `write` (and `roll`) → `finish`. Of a read: `read` → `hot_tail`, or an index
+//! (`active_index`, `index_map`) and `batch_walk` → `log_slice`. Of a start: `directory` → `load` →
+//! `leftovers`, `recovery`, `producer_load`.
 
 mod active_index;
 mod active_segment;
@@ -44,6 +45,7 @@ mod offset_lookup;
 mod open_error;
 mod partition_files;
 mod partition_name;
+mod prepare;
 mod producer_entry;
 mod producer_load;
 mod producer_snapshot;
@@ -63,10 +65,12 @@ mod segment_scan;
 mod tests;
 mod truncate;
 mod txn_index;
+mod up_conversion;
 mod write;
 
 pub use close::Closed;
 pub use directory_health::DirectoryHealth;
+pub use enqueue::{Checked, Queued};
 pub use finish::Done;
 pub use flush::{Flush, FlushTo, Flushed};
 pub use leader_epochs::EpochEnd;
@@ -75,6 +79,7 @@ pub use meta_properties::{MetaProperties, MetaVersion};
 pub use offset_lookup::{FoundOffset, OffsetLookup, OffsetQuery};
 pub use open_error::OpenError;
 pub use partition_name::{Standing, TopicPartition};
+pub use prepare::Preparation;
 pub use read::{PendingRead, Read, ReadError, ReadFrom};
 pub use removal::Removal;
 pub use txn_index::{AbortedLookup, AbortedTransaction};

@@ -15,7 +15,7 @@ use crate::assign::InFlight;
 use crate::checkpoint::EpochStart;
 use crate::config::LogConfig;
 use crate::directory_health::DirectoryHealth;
-use crate::enqueue::{AppendQueue, Queued};
+use crate::enqueue::{AppendQueue, Checked, Queued};
 use crate::leader_epochs::{EpochEnd, LeaderEpochs};
 use crate::partition_name::TopicPartition;
 use crate::producer_table::ProducerTable;
@@ -79,13 +79,33 @@ pub(crate) struct FlushState {
 }
 
 impl Log {
-    /// Checks an append and queues it for the next write.
+    /// Checks an append and queues it for the next write. Where its records have to be looked at
+    /// or stored otherwise than they came, that is done here and may take long.
     pub fn enqueue(&mut self, append: Append) -> Result<(), AppendError> {
-        if let Some(reason) = self.health.failure() {
-            return Err(AppendError::Offline(reason.to_string()));
-        }
-        let append = Queued::check(append, &self.config)?;
+        let append = match self.check(append)? {
+            Checked::Ready(append) => append,
+            Checked::Unprepared(preparation) => preparation.run(None)?,
+        };
+        self.enqueue_checked(append)
+    }
+
+    /// The first half of [`Log::enqueue`], which never takes long.
+    pub fn check(&self, append: Append) -> Result<Checked, AppendError> {
+        self.require_online()?;
+        Queued::check(append, &self.config)
+    }
+
+    /// The second half of [`Log::enqueue`].
+    pub fn enqueue_checked(&mut self, append: Queued) -> Result<(), AppendError> {
+        self.require_online()?;
         self.queue.push(append, self.config.queued_bytes_max)
+    }
+
+    fn require_online(&self) -> Result<(), AppendError> {
+        match self.health.failure() {
+            Some(reason) => Err(AppendError::Offline(reason.to_string())),
+            None => Ok(()),
+        }
     }
 
     /// A new leader's epoch starts at the end of the log. Reaches the checkpoint with the next

@@ -4,6 +4,7 @@ mod append;
 mod directory;
 mod faults;
 mod model;
+mod prepare;
 mod producers;
 mod read;
 mod recovery;

@@ -16,7 +16,7 @@ mod record;
 mod sequence;
 mod view;
 
-pub use builder::{BatchBuilder, BatchOptions, NewRecord};
+pub use builder::{BatchBuilder, BatchOptions, NewRecord, encode_batch};
 pub use header::{
     ATTRIBUTES_AT, Attributes, BASE_OFFSET_AT, BASE_SEQUENCE_AT, BASE_TIMESTAMP_AT, BATCH_OVERHEAD,
     BatchHeader, CRC_AT, CRC_COVERS_FROM, Compression, LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT,

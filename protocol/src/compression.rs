@@ -78,15 +78,40 @@ pub(crate) fn break_lz4_header_checksum(frame: &mut [u8]) {
     lz4::break_header_checksum(frame);
 }
 
+/// How to compress: the codec, and how hard it tries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Encoding {
+    /// The codec.
+    pub compression: Compression,
+    /// gzip's 1 to 9, Zstandard's -131072 to 22; the codec's own default if `None` or out of its
+    /// range. Snappy has no levels, and LZ4 here has one.
+    pub level: Option<i32>,
+}
+
+impl From<Compression> for Encoding {
+    fn from(compression: Compression) -> Self {
+        Self {
+            compression,
+            level: None,
+        }
+    }
+}
+
 /// Appends `input` to `out`, compressed as Kafka's clients expect it.
 ///
 /// # Panics
 /// If memory runs out, or Zstandard cannot be set up.
-pub fn compress(compression: Compression, input: &[u8], out: &mut Vec<u8>) {
+pub fn compress(encoding: impl Into<Encoding>, input: &[u8], out: &mut Vec<u8>) {
+    let Encoding { compression, level } = encoding.into();
     match compression {
         Compression::None => out.extend_from_slice(input),
         Compression::Gzip => {
-            let mut encoder = GzEncoder::new(out, flate2::Compression::default());
+            let level = level
+                .filter(|level| (1..=9).contains(level))
+                .map_or_else(flate2::Compression::default, |level| {
+                    flate2::Compression::new(level as u32)
+                });
+            let mut encoder = GzEncoder::new(out, level);
             encoder
                 .write_all(input)
                 .expect("writing to memory does not fail");
@@ -95,8 +120,11 @@ pub fn compress(compression: Compression, input: &[u8], out: &mut Vec<u8>) {
         Compression::Snappy => snappy::compress(input, out),
         Compression::Lz4 => lz4::compress(input, out),
         Compression::Zstd => {
+            let level = level
+                .filter(|level| zstd::compression_level_range().contains(level))
+                .unwrap_or(ZSTD_LEVEL);
             let compressed =
-                zstd::bulk::compress(input, ZSTD_LEVEL).expect("the output buffer is large enough");
+                zstd::bulk::compress(input, level).expect("the output buffer is large enough");
             out.extend_from_slice(&compressed);
         }
     }

@@ -128,10 +128,16 @@ fn read_inner(
     let Some(last) = last else {
         return Err(LegacyError::Damaged("a wrapper is empty"));
     };
-    let base = if wrapper.magic == 0 {
-        0
-    } else {
-        wrapper.offset.0.wrapping_sub(last.0)
+    // Some clients write a wrapper's offset as 0.
+    let base = match wrapper.offset {
+        _ if wrapper.magic == 0 => 0,
+        Offset(0) => 0,
+        offset if offset < last => {
+            return Err(LegacyError::Damaged(
+                "a wrapper's offset is below those in it",
+            ));
+        }
+        offset => offset.0.wrapping_sub(last.0),
     };
     for entry in Entries::new(content) {
         let entry = entry?;

@@ -1,28 +1,57 @@
-//! Calls that block and that the ring has no good operation for (make a directory, rename, unlink,
-//! truncate): run one after the other on a helper thread, which the process starts at the first.
+//! Calls that would hold up a core, run elsewhere: those that block and that the ring has no good
+//! operation for (make a directory, rename, unlink, truncate), and those that compute for long
+//! (decompress and compress a large batch).
 //!
-//! For rare calls only: nothing of the data path may come here.
+//! Blocking calls are rare, and run one after the other on one helper thread; nothing of the data
+//! path may come there. Computations have threads of their own, which may run on any core. The
+//! process starts each kind at its first call.
 
+use crate::affinity;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
 
+/// How many computations run at once at most: the memory that one takes counts so often.
+pub const COMPUTING_THREADS_MAX: usize = 4;
+
 type Job = Box<dyn FnOnce() + Send>;
 
-static HELPER: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
+static BLOCKING: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
+static COMPUTING: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
 
 struct Shared<T> {
     outcome: Option<thread::Result<T>>,
     waker: Option<Waker>,
 }
 
-/// Runs `call` on the helper thread. It starts at once, in order, and runs to its end even if the
-/// future is dropped. A panic of `call` goes on in the task that waits for it.
+/// Runs `call`, which blocks, on the helper thread. It is queued at once, in order, and runs to its
+/// end even if the future is dropped. A panic of `call` goes on in the task that waits for it.
 pub fn offload<T: Send + 'static>(
     call: impl FnOnce() -> T + Send + 'static,
 ) -> impl Future<Output = T> {
+    let helper = BLOCKING.get_or_init(|| start("blocking-calls", 1));
+    run_on(helper, call)
+}
+
+/// Runs `call`, which takes long but does not block, on a computing thread. It is queued at once
+/// and runs to its end even if the future is dropped; calls may overtake each other. A panic of
+/// `call` goes on in the task that waits for it.
+pub fn compute<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = T> {
+    let helper = COMPUTING.get_or_init(|| {
+        let threads = affinity::process_cores().map_or(1, |cores| cores.len() / 2);
+        start("computing", threads.clamp(1, COMPUTING_THREADS_MAX))
+    });
+    run_on(helper, call)
+}
+
+fn run_on<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
+    helper: &mpsc::Sender<Job>,
+    call: F,
+) -> impl Future<Output = T> + use<T, F> {
     let shared = Arc::new(Mutex::new(Shared {
         outcome: None,
         waker: None,
@@ -39,10 +68,7 @@ pub fn offload<T: Send + 'static>(
             waker.wake();
         }
     });
-    HELPER
-        .get_or_init(start)
-        .send(job)
-        .expect("the helper thread never ends");
+    helper.send(job).expect("a helper thread never ends");
     poll_fn(move |cx| {
         let mut shared = shared.lock().expect("nothing panics while it is locked");
         match shared.outcome.take() {
@@ -59,11 +85,29 @@ pub fn offload<T: Send + 'static>(
     })
 }
 
-fn start() -> mpsc::Sender<Job> {
+fn start(name: &str, threads: usize) -> mpsc::Sender<Job> {
     let (sender, jobs) = mpsc::channel::<Job>();
-    thread::Builder::new()
-        .name("blocking-calls".to_owned())
-        .spawn(move || jobs.into_iter().for_each(|job| job()))
-        .expect("the process may start a thread");
+    let jobs = Arc::new(Mutex::new(jobs));
+    for _ in 0..threads {
+        let jobs = jobs.clone();
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || work(&jobs))
+            .expect("the process may start a thread");
+    }
     sender
+}
+
+/// Does what comes, one job after the other. A job's panic is kept for the one who waits for it.
+fn work(jobs: &Mutex<mpsc::Receiver<Job>>) {
+    // The thread that started this one may be pinned to a core, where this one would be in its way.
+    // If it cannot be undone, it is in its way.
+    let _ = affinity::unpin();
+    loop {
+        let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match next {
+            Ok(job) => job(),
+            Err(mpsc::RecvError) => return,
+        }
+    }
 }

@@ -265,3 +265,20 @@ fn offloaded_calls_run_in_order_on_another_thread() {
 fn a_panic_of_an_offloaded_call_reaches_who_waits() {
     run(ring::offload(|| panic!("from the helper thread")));
 }
+
+#[test]
+fn a_computation_holds_up_neither_the_thread_nor_blocking_calls() {
+    run(async {
+        let (go_on, held) = mpsc::channel::<()>();
+        let here = std::thread::current().id();
+        let computed = ring::compute(move || {
+            held.recv().expect("it is told to go on");
+            std::thread::current().id()
+        });
+        ring::offload(|| ()).await;
+        go_on.send(()).expect("the computation waits");
+        assert_ne!(computed.await, here);
+        drop(ring::compute(|| panic!("a computation nobody waits for")));
+        assert_eq!(ring::compute(|| 7).await, 7, "a panic ends no thread");
+    });
+}

@@ -81,7 +81,7 @@ fn damaged_batches_are_refused() {
     assert_refused([
         (Bytes::new(), ErrorCode::InvalidRecord),
         (changed(0, &9i64.to_be_bytes()), ErrorCode::InvalidRecord),
-        (changed(16, &[1]), ErrorCode::UnsupportedForMessageFormat),
+        (changed(16, &[1]), ErrorCode::CorruptMessage),
         (changed(16, &[9]), ErrorCode::CorruptMessage),
         (changed(17, &[1, 2, 3, 4]), ErrorCode::CorruptMessage),
         (good.slice(..good.len() - 1), ErrorCode::CorruptMessage),
@@ -126,7 +126,7 @@ fn what_a_client_may_not_send_is_refused() {
         ),
         (
             BatchOptions {
-                log_append_time: Some(NOW),
+                log_append_time: Some(TimestampMs::NONE),
                 ..plain
             },
             ErrorCode::InvalidTimestamp,

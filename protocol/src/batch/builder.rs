@@ -5,7 +5,7 @@ use super::header::{
     Attributes, BATCH_OVERHEAD, BatchHeader, CRC_AT, CRC_COVERS_FROM, Compression, LOG_OVERHEAD,
     TimestampType,
 };
-use crate::compression;
+use crate::compression::{self, Encoding};
 use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs};
 use crate::wire::{Encoder, varint_len, varlong_len};
 
@@ -126,7 +126,9 @@ impl BatchBuilder {
             self.last_offset_delta
         );
         let base = *self.base_timestamp.get_or_insert(record.timestamp);
-        self.write(offset_delta, record.timestamp - base, record);
+        // Clients of old formats may say anything; the delta wraps, and wraps back when it is read.
+        let timestamp_delta = record.timestamp.0.wrapping_sub(base.0);
+        self.write(offset_delta, timestamp_delta, record);
         self.last_offset_delta = offset_delta;
         self.max_timestamp = self.max_timestamp.max(record.timestamp);
         self.records_count += 1;
@@ -199,22 +201,27 @@ impl BatchBuilder {
     /// If it has neither records nor an end set by [`BatchBuilder::extend_to`].
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
+        let encoding = self.options.compression.into();
+        self.finish_with(encoding)
+    }
+
+    /// The same, compressed so, whatever the options said.
+    ///
+    /// # Panics
+    /// As [`BatchBuilder::finish`].
+    #[must_use]
+    pub fn finish_with(mut self, encoding: Encoding) -> Vec<u8> {
+        self.options.compression = encoding.compression;
         assert!(
             self.last_offset_delta >= 0,
             "a batch spans at least one offset"
         );
-        let attributes = self.attributes();
-        let mut bytes = self.encoder.finish().bytes;
-        if self.options.compression != Compression::None {
-            let records = bytes.split_off(BATCH_OVERHEAD);
-            compression::compress(self.options.compression, &records, &mut bytes);
-        }
         let header = BatchHeader {
             base_offset: self.options.base_offset,
-            length: i32::try_from(bytes.len() - LOG_OVERHEAD).expect("a batch is under 2 GiB"),
+            length: 0,
             leader_epoch: self.options.leader_epoch,
             crc: 0,
-            attributes,
+            attributes: self.attributes(),
             last_offset_delta: self.last_offset_delta,
             base_timestamp: self.base_timestamp.unwrap_or(TimestampMs::NONE),
             max_timestamp: self.options.log_append_time.unwrap_or(self.max_timestamp),
@@ -223,14 +230,45 @@ impl BatchBuilder {
             base_sequence: self.options.base_sequence,
             records_count: self.records_count,
         };
-        let front = bytes
-            .first_chunk_mut::<BATCH_OVERHEAD>()
-            .expect("new() makes room for it");
-        header.write(front);
-        let crc = crate::checksum::crc32c(&bytes[CRC_COVERS_FROM..]);
-        bytes[CRC_AT..][..4].copy_from_slice(&crc.to_be_bytes());
+        let mut bytes = self.encoder.finish().bytes;
+        if self.options.compression != Compression::None {
+            let records = bytes.split_off(BATCH_OVERHEAD);
+            compression::compress(encoding, &records, &mut bytes);
+        }
+        seal(header, &mut bytes);
         bytes
     }
+}
+
+/// The batch that has this header, but for length, CRC and compression, and these records, which
+/// are not compressed: what a broker stores that compresses them otherwise than the producer did.
+///
+/// # Panics
+/// If it would have 2 GiB or more.
+#[must_use]
+pub fn encode_batch(header: &BatchHeader, records: &[u8], encoding: Encoding) -> Vec<u8> {
+    let mut bytes = vec![0; BATCH_OVERHEAD];
+    compression::compress(encoding, records, &mut bytes);
+    let attributes = header.attributes.with_compression(encoding.compression);
+    seal(
+        BatchHeader {
+            attributes,
+            ..*header
+        },
+        &mut bytes,
+    );
+    bytes
+}
+
+/// Writes the header in front of the records, with their length and CRC.
+fn seal(mut header: BatchHeader, bytes: &mut [u8]) {
+    header.length = i32::try_from(bytes.len() - LOG_OVERHEAD).expect("a batch is under 2 GiB");
+    let front = bytes
+        .first_chunk_mut::<BATCH_OVERHEAD>()
+        .expect("there is room for it");
+    header.write(front);
+    let crc = crate::checksum::crc32c(&bytes[CRC_COVERS_FROM..]);
+    bytes[CRC_AT..][..4].copy_from_slice(&crc.to_be_bytes());
 }
 
 fn write_bytes(out: &mut Encoder, bytes: Option<&[u8]>) {
