@@ -55,7 +55,26 @@ pub(crate) fn read_epochs(path: &Path) -> io::Result<Vec<EpochStart>> {
     })
 }
 
-/// Replaces a `leader-epoch-checkpoint`.
+/// The entries of a `leader-epoch-checkpoint`; `None` if it is damaged, or empty as a crash may leave
+/// it: the batches know their epochs as well.
+pub(crate) fn read_sound_epochs(path: &Path) -> io::Result<Option<Vec<EpochStart>>> {
+    let damaged = |why: &str| {
+        tracing::warn!(file = %path.display(), why, "damaged; making it anew from the batches");
+        Ok(None)
+    };
+    match read_epochs(path) {
+        Ok(entries)
+            if entries.is_empty() && std::fs::metadata(path).is_ok_and(|m| m.len() == 0) =>
+        {
+            damaged("it is empty")
+        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => damaged(&error.to_string()),
+        read => read.map(Some),
+    }
+}
+
+/// Replaces a `leader-epoch-checkpoint`. Not synced: it has to be as durable as the batches of its
+/// epochs, and a flush sees to both.
 pub(crate) fn write_epochs(path: &Path, epochs: &[EpochStart]) -> io::Result<()> {
     let mut text = head(epochs.len());
     for EpochStart {
@@ -65,7 +84,7 @@ pub(crate) fn write_epochs(path: &Path, epochs: &[EpochStart]) -> io::Result<()>
     {
         writeln!(text, "{epoch} {start_offset}").expect("a string takes all");
     }
-    atomic_file::replace(path, text.as_bytes())
+    atomic_file::replace_derived(path, text.as_bytes())
 }
 
 fn head(count: usize) -> String {

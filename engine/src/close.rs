@@ -44,6 +44,7 @@ impl Log {
         if self.epochs_dirty {
             let path = self.directory.join(partition_files::EPOCHS);
             checkpoint::write_epochs(&path, self.epochs.entries())?;
+            self.flush.new_names = true;
         }
         IndexEnds::of(&self.segments.active).store_blocking(&self.directory)?;
         self.snapshots

@@ -20,13 +20,17 @@ use protocol::ids::{BrokerEpoch, Offset, TimestampMs, Uuid};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const LOG_STARTS: &str = "log-start-offset-checkpoint";
 const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+
+/// How often the start says how far it is.
+const PROGRESS_INTERVAL_MS: u64 = 1000;
 
 /// The topic whose log is opened by itself, before the others: it says what they are.
 const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -194,12 +198,14 @@ impl LogDirectory {
 
     fn load_all(&self, partitions: &[TopicPartition], options: &LoadOptions<'_>) -> Loaded {
         let next = AtomicUsize::new(0);
+        let progress = Progress::of(partitions.len());
         let loaded = Mutex::new(Loaded::default());
         let work = || {
             while let Some(tp) = partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let config = (options.config)(&tp.topic);
                 let opened = self.load_log(tp, config, options.now);
                 let mut loaded = loaded.lock().expect("nobody panics with it");
+                progress.one_more(&self.path);
                 match opened {
                     Ok(log) => loaded.logs.push(log),
                     Err(error) => {
@@ -338,6 +344,42 @@ impl LogDirectory {
     pub fn mark_clean(&self, broker_epoch: BrokerEpoch) -> io::Result<()> {
         let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
         atomic_file::replace(&self.path.join(CLEAN_SHUTDOWN), text.as_bytes())
+    }
+}
+
+/// Says now and then how far the loading of many logs is.
+struct Progress {
+    began: Instant,
+    done: AtomicUsize,
+    of: usize,
+    /// Milliseconds after `began`.
+    next_line_ms: AtomicU64,
+}
+
+impl Progress {
+    fn of(logs: usize) -> Self {
+        Self {
+            began: Instant::now(),
+            done: AtomicUsize::new(0),
+            of: logs,
+            next_line_ms: AtomicU64::new(PROGRESS_INTERVAL_MS),
+        }
+    }
+
+    fn one_more(&self, directory: &Path) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        let passed_ms = self.began.elapsed().as_millis() as u64;
+        let is_due = passed_ms >= self.next_line_ms.load(Ordering::Relaxed);
+        if is_due && done < self.of {
+            let next = passed_ms + PROGRESS_INTERVAL_MS;
+            self.next_line_ms.store(next, Ordering::Relaxed);
+            let (directory, left) = (directory.display(), self.of - done);
+            tracing::info!(%directory, loaded = done, left, "loading logs goes on");
+        }
+        if done == self.of {
+            let directory = directory.display();
+            tracing::info!(%directory, loaded = done, ms = passed_ms, "logs are loaded");
+        }
     }
 }
 

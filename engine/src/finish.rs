@@ -35,6 +35,7 @@ impl Log {
             outcome,
             entries,
         } = written;
+        self.flush.new_names |= epochs_stored;
         if let Some((roll, file)) = rolled {
             self.finish_roll(*roll, file, plan.now);
         }
@@ -83,6 +84,7 @@ impl Log {
             self.segments.active.note(batch);
         }
         self.segments.active.txn_index_bytes += plan.aborted_bytes;
+        self.flush.new_names |= plan.aborted_bytes > 0;
         self.producers.commit();
         if let Some(epochs) = plan.epochs.take() {
             self.epochs = epochs;

@@ -1,7 +1,7 @@
 //! Making a log durable, and knowing up to where it is.
 //!
 //! One flush at a time; writes go on meanwhile. The active segment is synced through the ring; closed segments, their
-//! indexes and snapshots on the helper thread. Invariants: the recovery point rises only after
+//! indexes and snapshots, and names and small files that are new, on the helper thread. Invariants: the recovery point rises only after
 //! everything below it is synced; a failed sync takes the log offline and is never retried, since
 //! the kernel may have forgotten what it could not write.
 
@@ -9,6 +9,7 @@ use crate::append::AppendError;
 use crate::atomic_file::sync_directory;
 use crate::file_name::{self, Kind};
 use crate::log::Log;
+use crate::partition_files;
 use crate::sealed_segment::SealedSegment;
 use protocol::ids::Offset;
 use ring::file::File;
@@ -34,7 +35,7 @@ pub struct Flush {
     /// Where the active segment begins, and the last snapshot was made.
     active_base: Offset,
     active: Option<File>,
-    /// The names in the directory are synced as well.
+    /// The names in the directory, the topic's id and the leader epochs are synced as well.
     names: bool,
     recovery_point: Offset,
 }
@@ -161,6 +162,13 @@ impl Flush {
                 self.active_base,
                 Kind::Snapshot,
             ))?;
+        }
+        if self.names {
+            for small in [partition_files::METADATA, partition_files::EPOCHS] {
+                sync_if_there(&self.directory.join(small))?;
+            }
+            let txn_index = file_name::path(&self.directory, self.active_base, Kind::TxnIndex);
+            sync_if_there(&txn_index)?;
         }
         if self.names || !self.sealed.is_empty() {
             sync_directory(&self.directory)?;

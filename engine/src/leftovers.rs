@@ -13,8 +13,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Settles a directory.
-pub(crate) fn settle(directory: &Path) -> io::Result<()> {
+/// Settles a directory, and tells what is in it then.
+pub(crate) fn settle(directory: &Path) -> io::Result<Vec<FileName>> {
     let files = list(directory)?;
     let staged = |stage| {
         files
@@ -35,11 +35,11 @@ pub(crate) fn settle(directory: &Path) -> io::Result<()> {
         changed = true;
     }
     complete_swaps(directory, &swaps)?;
-    if changed {
-        sync_directory(directory)
-    } else {
-        Ok(())
+    if !changed {
+        return Ok(files);
     }
+    sync_directory(directory)?;
+    list(directory)
 }
 
 fn complete_swaps(directory: &Path, swaps: &[FileName]) -> io::Result<()> {

@@ -78,9 +78,11 @@ impl Log {
     pub(crate) fn load(from: LoadFrom) -> Result<Self, OpenError> {
         let directory: Arc<Path> = from.directory.as_path().into();
         std::fs::create_dir_all(&directory).map_err(OpenError::at(&directory))?;
-        leftovers::settle(&directory).map_err(OpenError::at(&directory))?;
+        let files = leftovers::settle(&directory).map_err(OpenError::at(&directory))?;
         let epochs_path = directory.join(partition_files::EPOCHS);
-        let entries = checkpoint::read_epochs(&epochs_path).map_err(OpenError::at(&epochs_path))?;
+        let stored =
+            checkpoint::read_sound_epochs(&epochs_path).map_err(OpenError::at(&epochs_path))?;
+        let entries = stored.clone().unwrap_or_default();
         let mut loader = Loader {
             from,
             directory,
@@ -91,16 +93,15 @@ impl Log {
             made_files: false,
             recovered_markers: false,
         };
-        loader.list()?;
+        loader.take_stock(files)?;
         loader.repair_indexes()?;
-        if !loader.from.clean {
+        if stored.is_none() {
+            loader.recover_from(Offset::ZERO, true, Offset::ZERO)?;
+        } else if !loader.from.clean {
             loader.recover()?;
         }
-        let log = loader.finish()?;
-        if log.epochs.entries() != entries {
-            checkpoint::write_epochs(&epochs_path, log.epochs.entries())
-                .map_err(OpenError::at(&epochs_path))?;
-        }
+        let mut log = loader.finish()?;
+        log.epochs_dirty = log.epochs.entries() != entries;
         Ok(log)
     }
 }
@@ -111,9 +112,13 @@ impl Loader {
     }
 
     fn list(&mut self) -> Result<(), OpenError> {
+        let files = leftovers::list(&self.directory).map_err(OpenError::at(&self.directory))?;
+        self.take_stock(files)
+    }
+
+    fn take_stock(&mut self, files: Vec<FileName>) -> Result<(), OpenError> {
         self.segments.clear();
         self.snapshots.clear();
-        let files = leftovers::list(&self.directory).map_err(OpenError::at(&self.directory))?;
         for FileName {
             base_offset,
             kind,
@@ -162,7 +167,7 @@ impl Loader {
         for base in bases {
             let path = self.path(base, Kind::Log);
             tracing::warn!(segment = %path.display(), "an index is missing or damaged");
-            self.recover_from(base, false)?;
+            self.recover_from(base, false, Offset::ZERO)?;
         }
         Ok(())
     }
@@ -180,11 +185,17 @@ impl Loader {
             return Ok(());
         };
         self.recovered_from = Some(self.recovered_from.map_or(first, |from| from.min(first)));
-        self.recover_from(first, true)
+        self.recover_from(first, true, point)
     }
 
-    /// Checks one segment, or all from it on. What follows a cut is removed.
-    fn recover_from(&mut self, first: Offset, and_later: bool) -> Result<(), OpenError> {
+    /// Checks one segment, or all from it on, as far as they are not known to be durable. What
+    /// follows a cut is removed.
+    fn recover_from(
+        &mut self,
+        first: Offset,
+        and_later: bool,
+        durable_to: Offset,
+    ) -> Result<(), OpenError> {
         let bases: Vec<Offset> = self
             .segments
             .range(first..)
@@ -195,8 +206,13 @@ impl Loader {
                 break;
             }
             let interval = self.from.config.index_interval_bytes;
-            let found =
-                recovery::recover_segment(&self.directory, *base, interval, &mut self.epochs)?;
+            let found = recovery::recover_segment(
+                &self.directory,
+                *base,
+                durable_to,
+                interval,
+                &mut self.epochs,
+            )?;
             self.recovered_from = Some(self.recovered_from.map_or(*base, |from| from.min(*base)));
             let had_aborted = self.segments.get(base).is_some_and(|s| s.txn_index > 0);
             self.recovered_markers |= found.has_markers || had_aborted;
@@ -351,7 +367,7 @@ impl Loader {
         }
         let path = self.path(base, Kind::Log);
         tracing::warn!(segment = %path.display(), "the last segment is damaged; checking it");
-        self.recover_from(base, false)?;
+        self.recover_from(base, false, Offset::ZERO)?;
         open_active(&self.directory, base, &self.from.config, self.from.now)?.ok_or_else(|| {
             OpenError::at(&path)(std::io::Error::other("still damaged after its recovery"))
         })

@@ -74,7 +74,8 @@ pub(crate) struct FlushState {
     pub(crate) in_flight: Option<Offset>,
     /// Closed since the last flush.
     pub(crate) unsynced: Vec<Arc<SealedSegment>>,
-    /// Files were made whose names may not be durable.
+    /// Files were made or replaced that may not be durable: their names, and what is in the small
+    /// ones.
     pub(crate) new_names: bool,
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 pub(crate) const EPOCHS: &str = "leader-epoch-checkpoint";
 
 /// The topic's id.
-const METADATA: &str = "partition.metadata";
+pub(crate) const METADATA: &str = "partition.metadata";
 
 /// Reads the topic's id; `None` if the directory has none.
 pub(crate) fn read_topic_id(directory: &Path) -> io::Result<Option<Uuid>> {
@@ -17,6 +17,10 @@ pub(crate) fn read_topic_id(directory: &Path) -> io::Result<Option<Uuid>> {
     let Some(text) = atomic_file::read(&path)? else {
         return Ok(None);
     };
+    if text.bytes().all(|byte| byte == 0) {
+        tracing::warn!(file = %path.display(), "empty: its content was lost in a crash");
+        return Ok(None);
+    }
     let bad = |what: &str| {
         io::Error::new(
             io::ErrorKind::InvalidData,
@@ -42,10 +46,11 @@ pub(crate) fn read_topic_id(directory: &Path) -> io::Result<Option<Uuid>> {
     }
 }
 
-/// Writes the topic's id.
+/// Writes the topic's id. Not synced: an id is worth no more than the records, and the first flush
+/// makes it durable with them. Whoever finds it lost finds an empty log.
 pub(crate) fn write_topic_id(directory: &Path, id: Uuid) -> io::Result<()> {
     let text = format!("version: 0\ntopic_id: {id}");
-    atomic_file::replace(&directory.join(METADATA), text.as_bytes())
+    atomic_file::replace_derived(&directory.join(METADATA), text.as_bytes())
 }
 
 #[cfg(test)]
@@ -61,8 +66,11 @@ mod tests {
         let text = std::fs::read_to_string(directory.path().join(METADATA)).unwrap();
         assert_eq!(text, "version: 0\ntopic_id: MDEyMzQ1Njc4OWFiY2RlZg");
         assert_eq!(read_topic_id(directory.path()).unwrap(), Some(id));
+        for lost in ["", "\0\0\0"] {
+            std::fs::write(directory.path().join(METADATA), lost).unwrap();
+            assert_eq!(read_topic_id(directory.path()).unwrap(), None);
+        }
         for bad in [
-            "",
             "version: x\ntopic_id: MDEyMzQ1Njc4OWFiY2RlZg",
             "version: 0\ntopic_id: x",
         ] {

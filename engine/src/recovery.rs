@@ -1,19 +1,22 @@
-//! After an unclean stop: every batch of a segment is checked, what is behind the last sound one
-//! is cut off, and the indexes are made anew.
+//! After an unclean stop: every batch of a segment that is not known to be durable is checked, what
+//! is behind the last sound one is cut off, and the indexes are completed.
 //!
-//! Blocking. Knows one segment; which ones need it, `load` decides.
+//! Blocking. Knows one segment; which ones need it, `load` decides. Of what lies below the recovery
+//! point only headers are read, from the last index entry on. The cut is not synced: the next
+//! start would find the same damage and cut it again, and a file system brings no cut bytes back
+//! behind what was written after them.
 
 use crate::atomic_file;
+use crate::batch_walk::{Located, Walk, find_blocking, read_exact_at};
 use crate::file_name::{self, Kind};
-use crate::index_entry::Entry;
+use crate::index_entry::{Entry, OffsetEntry, TimeEntry, count_while, is_sound, relative};
 use crate::index_rule::{IndexRule, Indexed};
 use crate::leader_epochs::LeaderEpochs;
 use crate::open_error::OpenError;
 use crate::segment_scan::{SegmentScan, Stopped};
-use protocol::batch::{BatchError, BatchHeader};
+use protocol::batch::{BATCH_OVERHEAD, BatchError, BatchHeader};
 use protocol::ids::{Offset, Position};
 use std::fs::{File, OpenOptions};
-use std::io;
 use std::path::Path;
 
 /// What recovery found of a segment.
@@ -27,7 +30,9 @@ pub(crate) struct Recovered {
     pub(crate) has_markers: bool,
 }
 
+#[derive(Clone)]
 struct Indexes {
+    base_offset: Offset,
     rule: IndexRule,
     offsets: Vec<u8>,
     times: Vec<u8>,
@@ -35,11 +40,12 @@ struct Indexes {
     has_markers: bool,
 }
 
-/// Checks and repairs one segment. Leader epochs that its batches show and `epochs` lacks are
-/// added.
+/// Checks and repairs one segment; what is below `recovery_point` is durable. Leader epochs that
+/// its batches show and `epochs` lacks are added.
 pub(crate) fn recover_segment(
     directory: &Path,
     base_offset: Offset,
+    recovery_point: Offset,
     index_interval_bytes: u32,
     epochs: &mut LeaderEpochs,
 ) -> Result<Recovered, OpenError> {
@@ -52,24 +58,30 @@ pub(crate) fn recover_segment(
         .map_err(io())?;
     let length = file.metadata().map_err(io())?.len();
     let end = Position(u32::try_from(length).unwrap_or(u32::MAX));
-    let mut indexes = Indexes {
-        rule: IndexRule::new(base_offset, index_interval_bytes),
-        offsets: Vec::new(),
-        times: Vec::new(),
-        next_offset: base_offset,
-        has_markers: false,
-    };
-    let mut scan = SegmentScan::new(&file, Position::ZERO, end);
+    let fresh = Indexes::new(base_offset, index_interval_bytes);
+    let mut from = Position::ZERO;
+    let mut indexes = fresh.clone();
+    if recovery_point > base_offset {
+        let start = resume_at_entry(directory, &file, recovery_point, fresh.clone());
+        let (resumed, start) = start.unwrap_or((fresh, Position::ZERO));
+        let durable = Walk::new(start, end);
+        if let Some(walked) = walk_durable(&file, durable, recovery_point, resumed, epochs) {
+            (indexes, from) = walked;
+        }
+    }
+    let mut scan = SegmentScan::new(&file, from, end);
     let damage = loop {
         match scan.next() {
             Ok(Some((position, batch))) => {
-                if !indexes.take(base_offset, position, &batch.header) {
+                if !indexes.take(position, &batch.header) {
                     break Some((position, "its offsets do not follow".to_owned()));
                 }
                 note_epoch(epochs, &batch.header);
             }
             Ok(None) => break None,
-            Err(Stopped::Damaged(position, BatchError::OtherMagic(magic @ (0 | 1)))) => {
+            Err(Stopped::Damaged(position, BatchError::OtherMagic(magic @ (0 | 1))))
+                if is_old_message(&file, position) =>
+            {
                 return Err(OpenError::OldFormat {
                     path,
                     position,
@@ -91,9 +103,9 @@ pub(crate) fn recover_segment(
         );
     }
     if cut_bytes > 0 {
-        cut(&file, sound).map_err(io())?;
+        file.set_len(u64::from(sound.0)).map_err(io())?;
     }
-    indexes.store(directory, base_offset)?;
+    indexes.store(directory)?;
     Ok(Recovered {
         next_offset: indexes.next_offset,
         cut_bytes,
@@ -101,12 +113,91 @@ pub(crate) fn recover_segment(
     })
 }
 
+/// Zeroes look like format 0 at first sight: a file that was extended and not written ends in them.
+fn is_old_message(file: &File, position: Position) -> bool {
+    let mut header = [0; BATCH_OVERHEAD];
+    let read = rustix::io::pread(file, &mut header, u64::from(position.0));
+    read.is_ok_and(|bytes| Located::parse(&header[..bytes], position).is_ok())
+}
+
+/// Begins with what the index files say up to their last entry below the recovery point, if they
+/// are sound and the batch is where that entry says.
+fn resume_at_entry(
+    directory: &Path,
+    file: &File,
+    recovery_point: Offset,
+    mut indexes: Indexes,
+) -> Option<(Indexes, Position)> {
+    let base = indexes.base_offset;
+    let read = |kind| std::fs::read(file_name::path(directory, base, kind)).ok();
+    let (mut offsets, mut times) = (read(Kind::OffsetIndex)?, read(Kind::TimeIndex)?);
+    if !is_sound::<OffsetEntry>(&offsets) || !is_sound::<TimeEntry>(&times) {
+        return None;
+    }
+    let durable = |entry: &OffsetEntry| base + i64::from(entry.relative_offset) < recovery_point;
+    let kept = count_while::<OffsetEntry>(&offsets, durable);
+    offsets.truncate(kept * OffsetEntry::BYTES);
+    let last = offsets.len().checked_sub(OffsetEntry::BYTES)?;
+    let entry = OffsetEntry::decode(&offsets[last..]);
+    let mut header = [0; BATCH_OVERHEAD];
+    read_exact_at(file, &mut header, u64::from(entry.position.0)).ok()?;
+    let header = BatchHeader::parse(&header).ok()?;
+    if header.last_offset() != base + i64::from(entry.relative_offset) {
+        return None;
+    }
+    let kept = count_while::<TimeEntry>(&times, |t| t.relative_offset <= entry.relative_offset);
+    times.truncate(kept * TimeEntry::BYTES);
+    let newest = times.chunks_exact(TimeEntry::BYTES).next_back();
+    indexes.rule = indexes.rule.resume(newest.map(TimeEntry::decode));
+    indexes.next_offset = header.base_offset;
+    (indexes.offsets, indexes.times) = (offsets, times);
+    Some((indexes, entry.position))
+}
+
+/// Goes over the headers of what is durable. `None` if they are not in order, so that all of the
+/// segment has to be checked.
+fn walk_durable(
+    file: &File,
+    walk: Walk,
+    recovery_point: Offset,
+    mut indexes: Indexes,
+    epochs: &mut LeaderEpochs,
+) -> Option<(Indexes, Position)> {
+    let (mut sound, mut end) = (true, None);
+    let last = find_blocking(file, walk, |batch| {
+        let Some(header) = batch.header.filter(|_| batch.last_offset < recovery_point) else {
+            sound &= batch.header.is_some();
+            end = Some(batch.position);
+            return true;
+        };
+        sound &= indexes.take(batch.position, &header);
+        if sound {
+            note_epoch(epochs, &header);
+        }
+        end = Some(batch.end());
+        !sound || header.next_offset() >= recovery_point
+    });
+    last.ok()?;
+    Some((indexes, end?)).filter(|_| sound)
+}
+
 impl Indexes {
+    fn new(base_offset: Offset, index_interval_bytes: u32) -> Self {
+        Self {
+            base_offset,
+            rule: IndexRule::new(base_offset, index_interval_bytes),
+            offsets: Vec::new(),
+            times: Vec::new(),
+            next_offset: base_offset,
+            has_markers: false,
+        }
+    }
+
     /// Takes a batch; false if it cannot stand where it does.
-    fn take(&mut self, base: Offset, position: Position, header: &BatchHeader) -> bool {
+    fn take(&mut self, position: Position, header: &BatchHeader) -> bool {
         let last_offset = header.last_offset();
         let follows = header.base_offset >= self.next_offset && last_offset >= header.base_offset;
-        if !follows || crate::index_entry::relative(last_offset, base).is_none() {
+        if !follows || relative(last_offset, self.base_offset).is_none() {
             return false;
         }
         self.next_offset = header.next_offset();
@@ -122,8 +213,8 @@ impl Indexes {
         true
     }
 
-    /// Writes both indexes as new files: readers may have mapped the old ones.
-    fn store(&mut self, directory: &Path, base_offset: Offset) -> Result<(), OpenError> {
+    /// Writes the indexes that differ, as new files: readers may have mapped the old ones.
+    fn store(&mut self, directory: &Path) -> Result<(), OpenError> {
         self.rule
             .time_entry()
             .inspect(|e| e.encode(&mut self.times));
@@ -131,7 +222,10 @@ impl Indexes {
             (Kind::OffsetIndex, &self.offsets),
             (Kind::TimeIndex, &self.times),
         ] {
-            let path = file_name::path(directory, base_offset, kind);
+            let path = file_name::path(directory, self.base_offset, kind);
+            if std::fs::read(&path).is_ok_and(|there| there == *entries) {
+                continue;
+            }
             atomic_file::replace_derived(&path, entries).map_err(OpenError::at(&path))?;
         }
         Ok(())
@@ -146,9 +240,4 @@ fn note_epoch(epochs: &mut LeaderEpochs, header: &BatchHeader) {
     {
         epochs.assign(header.leader_epoch, header.base_offset);
     }
-}
-
-fn cut(file: &File, end: Position) -> io::Result<()> {
-    file.set_len(u64::from(end.0))?;
-    file.sync_all()
 }

@@ -234,6 +234,7 @@ impl Log {
         let path = self.directory.join(partition_files::EPOCHS);
         checkpoint::write_epochs(&path, self.epochs.entries())?;
         self.epochs_dirty = false;
+        self.flush.new_names = true;
         Ok(())
     }
 }

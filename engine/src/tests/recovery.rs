@@ -1,6 +1,7 @@
 //! After unclean stops: what was written whole stays, the rest goes, and the next start is right.
 
 use super::*;
+use protocol::batch::BatchHeader;
 
 fn crash(recovery_point: i64) -> Left {
     Left::Crashed {
@@ -269,4 +270,91 @@ fn segments_of_old_formats_are_not_cut() {
     );
     let log = place.open(Left::Closed);
     assert_eq!(log.log_end_offset(), Offset(1), "read after a clean stop");
+}
+
+/// Fifty batches in one segment, of two leader epochs, flushed up to the end.
+fn flushed_log(place: &Place) -> Offset {
+    let mut log = place.open(Left::Closed);
+    log.begin_leader_epoch(LeaderEpoch(0));
+    for at in 0..50 {
+        if at == 30 {
+            log.begin_leader_epoch(LeaderEpoch(4));
+        }
+        let append = Append {
+            leader_epoch: log.latest_epoch().unwrap(),
+            ..of_client(batch(2, 1000 + at))
+        };
+        append_all(&mut log, [append]).pop().unwrap().unwrap();
+    }
+    let end = log.log_end_offset();
+    log.close().unwrap();
+    end
+}
+
+#[test]
+fn what_is_below_the_recovery_point_is_not_checked_again() {
+    let place = Place::new(LogConfig {
+        index_interval_bytes: 200,
+        ..LogConfig::default()
+    });
+    let end = flushed_log(&place);
+    let path = place.path(0, Kind::Log);
+    let sound = std::fs::read(&path).unwrap();
+    let indexes = [Kind::OffsetIndex, Kind::TimeIndex].map(|kind| place.path(0, kind));
+    let before = indexes.each_ref().map(|path| std::fs::read(path).unwrap());
+    assert!(before[0].len() > 10 * OffsetEntry::BYTES);
+    for (lost, recovery_point) in [
+        (false, 100),
+        (false, 61),
+        (true, 100),
+        (true, 0),
+        (false, 0),
+    ] {
+        // Garbage behind the end, as a file that was made long ahead has it.
+        let mut torn = sound.clone();
+        torn.resize(1 << 20, 0);
+        std::fs::write(&path, &torn).unwrap();
+        if lost {
+            indexes
+                .iter()
+                .for_each(|path| std::fs::remove_file(path).unwrap());
+        }
+        let recovery_point = Offset(recovery_point);
+        let log = place.open(Left::Crashed { recovery_point });
+        assert_eq!(log.log_end_offset(), end);
+        assert_eq!(log.recovery_point(), recovery_point);
+        assert_eq!(std::fs::read(&path).unwrap(), sound);
+        let after = indexes.each_ref().map(|path| std::fs::read(path).unwrap());
+        assert_eq!(after, before, "recovered from {recovery_point}");
+        log.close().unwrap();
+    }
+    let first_batch_end = BatchHeader::parse(&sound).unwrap().size();
+    let mut damaged = sound.clone();
+    damaged[first_batch_end - 1] ^= 1;
+    std::fs::write(&path, &damaged).unwrap();
+    let log = place.open(Left::Crashed {
+        recovery_point: end,
+    });
+    assert_eq!(log.log_end_offset(), end, "no CRC below the recovery point");
+    drop(log);
+    let log = place.open(Left::Crashed {
+        recovery_point: Offset(0),
+    });
+    assert_eq!(log.log_end_offset(), Offset(0), "every CRC above it");
+}
+
+#[test]
+fn a_damaged_checkpoint_of_epochs_is_made_anew_from_the_batches() {
+    for damage in [&b""[..], b"0\n2\n0 0\n", b"7\n", b"\xff\xff"] {
+        let place = Place::new(LogConfig::default());
+        flushed_log(&place);
+        let path = place.directory.join("leader-epoch-checkpoint");
+        let sound = std::fs::read(&path).unwrap();
+        std::fs::write(&path, damage).unwrap();
+        let log = place.open(Left::Closed);
+        assert_eq!(log.epoch_of(Offset(59)), Some(LeaderEpoch(0)), "{damage:?}");
+        assert_eq!(log.epoch_of(Offset(60)), Some(LeaderEpoch(4)));
+        log.close().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), sound);
+    }
 }
