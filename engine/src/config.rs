@@ -63,6 +63,11 @@ pub struct LogConfig {
     pub batch_bytes_max: u32,
     /// `cleanup.policy`.
     pub cleanup: Cleanup,
+    /// `retention.ms`: segments whose records are all older are deleted; `None` is without limit.
+    pub retention_ms_max: Option<i64>,
+    /// `retention.bytes`: the oldest segments are deleted while the others have at least this
+    /// much; `None` is without limit.
+    pub retention_bytes_max: Option<u64>,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
     /// `message.timestamp.before.max.ms`: how far back a client's timestamp may lie.
@@ -102,6 +107,8 @@ impl Default for LogConfig {
                 delete: true,
                 compact: false,
             },
+            retention_ms_max: Some(7 * DAY_MS),
+            retention_bytes_max: None,
             timestamp_type: TimestampType::CreateTime,
             timestamp_before_ms_max: i64::MAX,
             timestamp_after_ms_max: i64::MAX,

@@ -57,13 +57,17 @@ impl IndexMap {
         if let Some(entries) = self.entries() {
             return Ok(Some(entries));
         }
-        let file = File::open(path)?;
+        self.map_file::<E>(&File::open(path)?)
+    }
+
+    /// The same of a file that is open.
+    pub(crate) fn map_file<E: Entry>(&self, file: &File) -> io::Result<Option<&[u8]>> {
         if file.metadata()?.len() < self.bytes as u64 {
             return Ok(None);
         }
         // SAFETY: an index file is never shortened or rewritten below a length that was mapped
         // (the invariant above); other processes are kept out by the directory's lock.
-        let map = unsafe { MmapOptions::new().len(self.bytes).populate().map(&file)? };
+        let map = unsafe { MmapOptions::new().len(self.bytes).populate().map(file)? };
         if !is_sound::<E>(&map) {
             return Ok(None);
         }

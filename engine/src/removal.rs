@@ -1,8 +1,11 @@
 //! Files that nobody may need any more, but a read in progress still might: they go a while later.
 
 use crate::atomic_file;
+use crate::file_name::{FileName, Kind, Stage};
+use crate::sealed_segment::SealedSegment;
+use protocol::ids::Offset;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What is to be removed, and when. If the process ends before, the next start removes it.
@@ -65,6 +68,49 @@ impl Removal {
             }
             _ => {}
         }
+    }
+}
+
+/// Renames the files of a finished segment, and gives their new paths. Reads in progress find
+/// them there.
+pub(crate) fn give_up_sealed(
+    directory: &Path,
+    segment: &SealedSegment,
+) -> io::Result<Vec<PathBuf>> {
+    segment.standing.leave();
+    let renamed = give_up(directory, segment.base_offset)?;
+    segment.standing.gone();
+    Ok(renamed)
+}
+
+/// Renames a segment's files, and gives their new paths.
+pub(crate) fn give_up(directory: &Path, base_offset: Offset) -> io::Result<Vec<PathBuf>> {
+    let kinds = [
+        Kind::Log,
+        Kind::OffsetIndex,
+        Kind::TimeIndex,
+        Kind::TxnIndex,
+    ];
+    let renamed = kinds.map(|kind| give_up_file(directory, base_offset, kind));
+    renamed.into_iter().filter_map(Result::transpose).collect()
+}
+
+/// Renames one file, if it is there, and gives its new path.
+pub(crate) fn give_up_file(
+    directory: &Path,
+    base_offset: Offset,
+    kind: Kind,
+) -> io::Result<Option<PathBuf>> {
+    let name = |stage| FileName {
+        base_offset,
+        kind,
+        stage,
+    };
+    let deleted = name(Stage::Deleted).within(directory);
+    match std::fs::rename(name(Stage::Settled).within(directory), &deleted) {
+        Ok(()) => Ok(Some(deleted)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

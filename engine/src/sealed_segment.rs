@@ -5,7 +5,8 @@
 //! the disk: the async functions do it without holding up the core.
 
 use crate::batch_walk::{Walk, find_blocking, read_exact_at};
-use crate::file_name::{self, Kind};
+use crate::file_name::{self, FileName, Kind, Stage};
+use crate::file_standing::FileStanding;
 use crate::index_entry::{
     Entry, OffsetEntry, TimeEntry, boundary_before, floor_position, floor_time, relative_to_search,
 };
@@ -25,6 +26,7 @@ pub(crate) struct SealedSegment {
     pub(crate) end: Position,
     /// Length of its index of aborted transactions.
     pub(crate) txn_index_bytes: usize,
+    pub(crate) standing: FileStanding,
     directory: Arc<Path>,
     index_interval_bytes: u32,
     file: OnceLock<File>,
@@ -53,6 +55,7 @@ impl SealedSegment {
             base_offset,
             end: lengths.log,
             txn_index_bytes: lengths.txn_index,
+            standing: FileStanding::default(),
             directory,
             index_interval_bytes,
             file: OnceLock::new(),
@@ -73,17 +76,43 @@ impl SealedSegment {
         file_name::path(&self.directory, self.base_offset, kind)
     }
 
+    /// The path of one of its files once it was given up.
+    pub(crate) fn deleted_path(&self, kind: Kind) -> PathBuf {
+        let deleted = FileName {
+            base_offset: self.base_offset,
+            kind,
+            stage: Stage::Deleted,
+        };
+        deleted.within(&self.directory)
+    }
+
+    /// What `open` makes of one of its files, also after it was given up.
+    pub(crate) fn open_blocking<T>(
+        &self,
+        kind: Kind,
+        open: impl Fn(&Path) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let paths = (self.path(kind), self.deleted_path(kind));
+        self.standing.open((&paths.0, &paths.1), open)
+    }
+
     /// The file, if it is open.
     pub(crate) fn open_file(&self) -> Option<&File> {
         self.file.get()
     }
 
     /// The file, opened on the ring if need be.
-    pub(crate) async fn file(&self) -> io::Result<File> {
+    pub(crate) async fn file(self: &Arc<Self>) -> io::Result<File> {
         if let Some(file) = self.file.get() {
             return Ok(file.clone());
         }
-        let opened = File::open(self.path(Kind::Log), &OpenOptions::new().read(true)).await?;
+        let opened = File::open(self.path(Kind::Log), &OpenOptions::new().read(true)).await;
+        if !self.standing.is_in_use() {
+            // What was opened may be another segment's.
+            let segment = self.clone();
+            return ring::offload(move || segment.file_blocking()).await;
+        }
+        let opened = opened?;
         Ok(self.file.get_or_init(|| opened).clone())
     }
 
@@ -92,7 +121,8 @@ impl SealedSegment {
         if let Some(file) = self.file.get() {
             return Ok(file.clone());
         }
-        let opened = File::from_std(std::fs::File::open(self.path(Kind::Log))?);
+        let opened = self.open_blocking(Kind::Log, |path| std::fs::File::open(path))?;
+        let opened = File::from_std(opened);
         Ok(self.file.get_or_init(|| opened).clone())
     }
 
@@ -150,16 +180,16 @@ impl SealedSegment {
         if let Some(known) = self.largest_timestamp.get() {
             return Ok(*known);
         }
-        let length = std::fs::metadata(self.path(Kind::TimeIndex))?.len();
+        let file = self.open_blocking(Kind::TimeIndex, |path| std::fs::File::open(path))?;
+        let length = file.metadata()?.len();
         let mut timestamp = TimestampMs::NONE;
         if let Some(last) = length.checked_sub(TimeEntry::BYTES as u64) {
             let mut entry = [0; TimeEntry::BYTES];
-            let file = std::fs::File::open(self.path(Kind::TimeIndex))?;
             read_exact_at(&file, &mut entry, last / 12 * 12)?;
             timestamp = TimeEntry::decode(&entry).timestamp;
         }
         if timestamp < TimestampMs(0) {
-            timestamp = modified(&self.path(Kind::Log))?;
+            timestamp = self.open_blocking(Kind::Log, modified)?;
         }
         Ok(*self.largest_timestamp.get_or_init(|| timestamp))
     }
@@ -170,14 +200,10 @@ impl SealedSegment {
             return Ok(());
         }
         let offsets = missing_is_damaged(
-            self.offset_index
-                .map::<OffsetEntry>(&self.path(Kind::OffsetIndex))
-                .map(|m| m.is_some()),
+            self.map_index_blocking::<OffsetEntry>(&self.offset_index, Kind::OffsetIndex),
         )?;
         let times = missing_is_damaged(
-            self.time_index
-                .map::<TimeEntry>(&self.path(Kind::TimeIndex))
-                .map(|m| m.is_some()),
+            self.map_index_blocking::<TimeEntry>(&self.time_index, Kind::TimeIndex),
         )?;
         if offsets && times {
             return Ok(());
@@ -186,11 +212,21 @@ impl SealedSegment {
         tracing::warn!(segment = %path.display(), "an index is damaged; building it anew");
         let (offsets, times) = self.build_indexes_blocking()?;
         for (kind, entries) in [(Kind::OffsetIndex, &offsets), (Kind::TimeIndex, &times)] {
-            crate::atomic_file::replace_derived(&self.path(kind), entries)?;
+            if self.standing.is_in_use() {
+                crate::atomic_file::replace_derived(&self.path(kind), entries)?;
+            }
         }
         self.offset_index.set_rebuilt(offsets);
         self.time_index.set_rebuilt(times);
         Ok(())
+    }
+
+    fn map_index_blocking<E: Entry>(&self, index: &IndexMap, kind: Kind) -> io::Result<bool> {
+        if index.entries().is_some() {
+            return Ok(true);
+        }
+        let file = self.open_blocking(kind, |path| std::fs::File::open(path))?;
+        Ok(index.map_file::<E>(&file)?.is_some())
     }
 
     /// The content of both indexes, from the batches' headers.

@@ -8,6 +8,7 @@ mod prepare;
 mod producers;
 mod read;
 mod recovery;
+mod retention;
 mod truncate;
 
 use crate::append::{Append, AppendError, Appended, Origin};

@@ -9,7 +9,7 @@ use crate::active_segment::{ActiveSegment, Start};
 use crate::atomic_file;
 use crate::batch_walk::{Walk, find_blocking};
 use crate::checkpoint;
-use crate::file_name::{self, FileName, Kind, Stage};
+use crate::file_name::{self, Kind};
 use crate::index_entry::{
     Entry, OffsetEntry, TimeEntry, count_while, floor_position, relative_to_search,
 };
@@ -17,7 +17,7 @@ use crate::load::open_active;
 use crate::log::Log;
 use crate::partition_files;
 use crate::producer_load::Replay;
-use crate::removal::Removal;
+use crate::removal::{self, Removal};
 use crate::roll::{self, IndexEnds};
 use crate::txn_index;
 use protocol::ids::{Offset, Position, TimestampMs};
@@ -89,10 +89,10 @@ impl Log {
         };
         let mut removed = Vec::new();
         for segment in self.segments.sealed.iter().skip(at + 1) {
-            removed.extend(self.give_up(segment.base_offset)?);
+            removed.extend(removal::give_up_sealed(&self.directory, segment)?);
         }
         if base != active.base_offset {
-            removed.extend(self.give_up(active.base_offset)?);
+            removed.extend(removal::give_up(&self.directory, active.base_offset)?);
         }
         if !removed.is_empty() {
             // They must not come back behind what is cut now.
@@ -119,9 +119,12 @@ impl Log {
     fn restart_at(&mut self, start: Offset, now: TimestampMs) -> io::Result<Vec<Removal>> {
         let mut removed = Vec::new();
         for segment in self.segments.sealed.iter() {
-            removed.extend(self.give_up(segment.base_offset)?);
+            removed.extend(removal::give_up_sealed(&self.directory, segment)?);
         }
-        removed.extend(self.give_up(self.segments.active.base_offset)?);
+        removed.extend(removal::give_up(
+            &self.directory,
+            self.segments.active.base_offset,
+        )?);
         self.snapshots.remove_where(&self.directory, |_| true)?;
         self.snapshots.covered = Offset::ZERO;
         let file = roll::make_segment(&self.directory, start)?;
@@ -137,34 +140,6 @@ impl Log {
         self.recovery_point = start;
         atomic_file::sync_directory(&self.directory)?;
         Ok(self.removal_of(removed))
-    }
-
-    /// Renames a segment's files, and gives their new paths.
-    fn give_up(&self, base_offset: Offset) -> io::Result<Vec<PathBuf>> {
-        let mut renamed = Vec::new();
-        for kind in [
-            Kind::Log,
-            Kind::OffsetIndex,
-            Kind::TimeIndex,
-            Kind::TxnIndex,
-        ] {
-            let name = FileName {
-                base_offset,
-                kind,
-                stage: Stage::Settled,
-            };
-            let deleted = FileName {
-                stage: Stage::Deleted,
-                ..name
-            }
-            .within(&self.directory);
-            match std::fs::rename(name.within(&self.directory), &deleted) {
-                Ok(()) => renamed.push(deleted),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(renamed)
     }
 
     fn removal_of(&self, files: Vec<PathBuf>) -> Vec<Removal> {

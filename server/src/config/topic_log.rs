@@ -21,10 +21,6 @@ pub struct TopicSettings {
     pub down_conversion_enable: bool,
     /// `unclean.leader.election.enable`.
     pub unclean_leader_election_enable: bool,
-    /// `retention.ms`; `None` is without limit.
-    pub retention_ms: Option<i64>,
-    /// `retention.bytes`; `None` is without limit.
-    pub retention_bytes: Option<i64>,
 }
 
 struct Effective<'a> {
@@ -86,7 +82,8 @@ pub fn topic_settings(
         topic.whole("segment.ms"),
         topic.whole("max.compaction.lag.ms"),
     );
-    let limit = |value: i64| (value >= 0).then_some(value);
+    // Negative is without limit.
+    let retention_ms = topic.whole("retention.ms");
     let log = LogConfig {
         segment_bytes_max: topic.size("segment.bytes"),
         // A segment must close before what is in it may go uncompacted for too long.
@@ -103,6 +100,8 @@ pub fn topic_settings(
             delete: topic.has_word("cleanup.policy", "delete"),
             compact,
         },
+        retention_ms_max: (retention_ms >= 0).then_some(retention_ms),
+        retention_bytes_max: u64::try_from(topic.whole("retention.bytes")).ok(),
         timestamp_type: match &*topic.text("message.timestamp.type") {
             "LogAppendTime" => TimestampType::LogAppendTime,
             _ => TimestampType::CreateTime,
@@ -124,8 +123,6 @@ pub fn topic_settings(
         compression_type: topic.text("compression.type"),
         down_conversion_enable: topic.flag("message.downconversion.enable"),
         unclean_leader_election_enable: topic.flag("unclean.leader.election.enable"),
-        retention_ms: limit(topic.whole("retention.ms")),
-        retention_bytes: limit(topic.whole("retention.bytes")),
     }
 }
 
@@ -166,7 +163,7 @@ mod tests {
         assert_eq!(settings.log.validation, engine::config::Validation::Strict);
         let plain = topic_settings(&config, &broker.sources(), &Overrides::new());
         assert_eq!(plain.log.segment_age_ms_max, 3_600_000);
-        assert_eq!(plain.retention_ms, Some(604_800_000));
-        assert_eq!(plain.retention_bytes, None);
+        assert_eq!(plain.log.retention_ms_max, Some(604_800_000));
+        assert_eq!(plain.log.retention_bytes_max, None);
     }
 }

@@ -1,0 +1,83 @@
+//! Under which names a finished segment's files are: reads that began before the segment was
+//! deleted or replaced by a compacted one must never open the replacement.
+//!
+//! A segment is given up in this order: it is marked as leaving, its files are renamed to
+//! `.deleted`, it is marked as gone. Only then may a replacement stay under the old names for
+//! good, and may the renamed files be removed.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+const IN_USE: u8 = 0;
+const LEAVING: u8 = 1;
+const GONE: u8 = 2;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct FileStanding(AtomicU8);
+
+impl FileStanding {
+    /// Whether the segment is the log's.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.0.load(Ordering::Acquire) == IN_USE
+    }
+
+    /// The files are about to be renamed.
+    pub(crate) fn leave(&self) {
+        self.0.store(LEAVING, Ordering::Release);
+    }
+
+    /// The files have been renamed.
+    pub(crate) fn gone(&self) {
+        self.0.store(GONE, Ordering::Release);
+    }
+
+    /// What `open` makes of the segment's own file, whichever of the two names it has. The name is
+    /// looked at after the file is open: what was opened before the renames began is the right
+    /// one.
+    pub(crate) fn open<T>(
+        &self,
+        (path, deleted): (&Path, &Path),
+        open: impl Fn(&Path) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let opened = open(path);
+        match self.0.load(Ordering::Acquire) {
+            IN_USE => opened,
+            LEAVING => match open(deleted) {
+                Err(_) if self.0.load(Ordering::Acquire) == LEAVING => opened,
+                renamed => renamed,
+            },
+            _ => open(deleted),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_reader_gets_the_segments_own_file_and_never_its_replacement() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, deleted) = (
+            directory.path().join("a"),
+            directory.path().join("a.deleted"),
+        );
+        let standing = FileStanding::default();
+        let read = || standing.open((&path, &deleted), |path| fs::read_to_string(path));
+        fs::write(&path, "old").unwrap();
+        assert_eq!(read().unwrap(), "old");
+        standing.leave();
+        assert_eq!(read().unwrap(), "old");
+        fs::rename(&path, &deleted).unwrap();
+        assert_eq!(read().unwrap(), "old");
+        fs::write(&path, "new").unwrap();
+        assert_eq!(read().unwrap(), "old");
+        standing.gone();
+        assert_eq!(read().unwrap(), "old");
+        fs::remove_file(&deleted).unwrap();
+        assert_eq!(read().unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}
