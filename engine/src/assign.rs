@@ -104,7 +104,7 @@ impl Log {
     /// [`Log::finish_write`]. `None` if the segment is empty, or a write is in flight.
     pub fn start_roll(&mut self, now: TimestampMs) -> Option<Write> {
         let empty = self.segments.active.end == Position::ZERO;
-        if self.in_flight.is_some() || self.offline.is_some() || empty {
+        if self.in_flight.is_some() || self.is_offline() || empty {
             return None;
         }
         let mut plan = std::mem::take(&mut self.spare);

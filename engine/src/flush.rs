@@ -150,8 +150,13 @@ impl Flush {
 
     /// Syncs all but the active segment.
     fn sync_rest_blocking(&self) -> io::Result<()> {
-        for segment in &self.sealed {
-            rustix::fs::fdatasync(segment.file_blocking()?)?;
+        // A segment that was given up meanwhile need not be durable.
+        for segment in self.sealed.iter().filter(|s| s.standing.is_in_use()) {
+            match segment.file_blocking() {
+                Ok(file) => rustix::fs::fdatasync(file)?,
+                Err(_) if !segment.standing.is_in_use() => continue,
+                Err(error) => return Err(error),
+            }
             for kind in [Kind::OffsetIndex, Kind::TimeIndex, Kind::TxnIndex] {
                 sync_if_there(&segment.path(kind))?;
             }

@@ -3,9 +3,11 @@
 //! ApiVersions advertises exactly what has a handler; a request without one closes the connection,
 //! as Kafka does for an API that is not enabled.
 
+mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
@@ -46,9 +48,14 @@ pub fn of(api: ApiKey) -> Option<Handler> {
         ApiKey::ApiVersions => handler!(api_versions::api_versions),
         ApiKey::CreateTopics => handler!(create_topics::create_topics),
         ApiKey::DeleteTopics => handler!(delete_topics::delete_topics),
+        ApiKey::DeleteRecords => handler!(delete_records::delete_records),
         ApiKey::InitProducerId => handler!(init_producer_id::init_producer_id),
         ApiKey::OffsetForLeaderEpoch => {
             handler!(offset_for_leader_epoch::offset_for_leader_epoch)
+        }
+        ApiKey::AlterConfigs => handler!(alter_configs::alter_configs),
+        ApiKey::IncrementalAlterConfigs => {
+            handler!(alter_configs::incremental_alter_configs)
         }
         ApiKey::DescribeConfigs => handler!(describe_configs::describe_configs),
         ApiKey::CreatePartitions => handler!(create_partitions::create_partitions),

@@ -7,6 +7,7 @@
 //! held across an await; at most one write and one flush are in flight.
 
 mod flushing;
+mod retention;
 
 use std::cell::{Ref, RefCell};
 use std::collections::VecDeque;
@@ -121,6 +122,8 @@ struct State {
     flush_wanted: bool,
     /// A timer for `flush.ms` runs.
     flush_timer: bool,
+    /// Old segments are being looked at or given up.
+    cleaning: bool,
     /// What is written and must be flushed before it is answered.
     unflushed: Unflushed,
     next_token: u64,
@@ -146,6 +149,7 @@ impl Partition {
             flushing: false,
             flush_wanted: false,
             flush_timer: false,
+            cleaning: false,
             unflushed: Unflushed::default(),
             next_token: 0,
             appending: VecDeque::new(),
@@ -271,6 +275,14 @@ impl Partition {
             .map_err(|_| ErrorCode::NotLeaderOrFollower)
     }
 
+    /// Calls `call` with the log, to change it.
+    pub fn with_log<T>(&self, call: impl FnOnce(&mut Log) -> T) -> Result<T, ErrorCode> {
+        match &mut self.state.borrow_mut().log {
+            Some(log) => Ok(call(log)),
+            None => Err(ErrorCode::NotLeaderOrFollower),
+        }
+    }
+
     /// The leader state.
     pub fn leader(&self) -> Ref<'_, Leader> {
         Ref::map(self.state.borrow(), |state| &state.leader)
@@ -284,7 +296,7 @@ impl Partition {
 
     fn is_busy(&self) -> bool {
         let state = self.state.borrow();
-        state.writing || state.flushing
+        state.writing || state.flushing || state.cleaning
     }
 
     async fn write_queued(self: Rc<Self>) {

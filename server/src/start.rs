@@ -32,7 +32,7 @@ use crate::node::Node;
 use crate::partition::{Partition, PartitionKey};
 use crate::replay::{ReplayFailure, replay};
 use crate::shard::{METADATA_SHARD, Shard, ShardId, owner};
-use crate::{checkpoints, stop};
+use crate::{checkpoints, retention, stop};
 
 /// Unused buffer memory that all shards together keep for re-use.
 const BUFFER_BYTES_CACHED_MAX: usize = 64 << 20;
@@ -266,6 +266,7 @@ fn run_shard(
         let (shard, mailbox) = build(seed, &ended);
         ring::spawn(drain(shard.clone(), mailbox));
         ring::spawn(shard.clone().expire_forever());
+        ring::spawn(retention::enforce_forever(shard.clone()));
         if shard.id == METADATA_SHARD {
             let listeners = listeners
                 .lock()

@@ -1,0 +1,247 @@
+//! AlterConfigs and IncrementalAlterConfigs: settings of topics (KIP-133, KIP-339). The first gives
+//! all overrides anew, the second changes single ones. They hold as soon as they are answered.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use controller::alter_configs::{Change as KeyChange, alter_topic};
+use controller::{Decision, Image, Record, Refusal};
+use protocol::error::ErrorCode;
+use protocol::messages::alter_configs::{self as whole, AlterConfigsRequest, AlterConfigsResponse};
+use protocol::messages::incremental_alter_configs::{
+    self as single, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+};
+
+use crate::config::describe::BrokerConfig;
+use crate::metadata_log::Change;
+use crate::node::Node;
+use crate::reply_queue::Outcome;
+use crate::request::Request;
+use crate::shard::{METADATA_SHARD, Shard};
+
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+
+/// Operations of the incremental form.
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
+
+/// What is to become of one resource.
+#[derive(Clone)]
+struct Wanted {
+    kind: i8,
+    name: String,
+    changes: Changes,
+}
+
+#[derive(Clone)]
+enum Changes {
+    /// These, and no other override.
+    Whole(Vec<(String, Option<String>)>),
+    /// These: key, operation, value.
+    Single(Vec<(String, i8, Option<String>)>),
+}
+
+/// Answers an IncrementalAlterConfigs request.
+pub async fn incremental_alter_configs(shard: Rc<Shard>, request: Request) -> Outcome {
+    let body = match request.body(IncrementalAlterConfigsRequest::decode) {
+        Ok(body) => body,
+        Err(outcome) => return outcome,
+    };
+    let text = |value: &Cow<'_, str>| value.to_string();
+    let wanted = body.resources.iter().map(|resource| Wanted {
+        kind: resource.resource_type,
+        name: text(&resource.resource_name),
+        changes: Changes::Single(
+            resource
+                .configs
+                .iter()
+                .map(|config| {
+                    let value = config.value.as_ref().map(text);
+                    (text(&config.name), config.config_operation, value)
+                })
+                .collect(),
+        ),
+    });
+    let wanted: Vec<Wanted> = wanted.collect();
+    let results = alter(&shard, wanted.clone(), body.validate_only).await;
+    let responses = wanted.into_iter().zip(results).map(|(resource, result)| {
+        single::AlterConfigsResourceResponse {
+            error_code: code(&result),
+            error_message: message(result),
+            resource_type: resource.kind,
+            resource_name: Cow::Owned(resource.name),
+        }
+    });
+    let response = IncrementalAlterConfigsResponse {
+        responses: responses.collect(),
+        ..Default::default()
+    };
+    request.reply(&response, IncrementalAlterConfigsResponse::encode)
+}
+
+/// Answers an AlterConfigs request.
+pub async fn alter_configs(shard: Rc<Shard>, request: Request) -> Outcome {
+    let body = match request.body(AlterConfigsRequest::decode) {
+        Ok(body) => body,
+        Err(outcome) => return outcome,
+    };
+    let text = |value: &Cow<'_, str>| value.to_string();
+    let wanted = body.resources.iter().map(|resource| Wanted {
+        kind: resource.resource_type,
+        name: text(&resource.resource_name),
+        changes: Changes::Whole(
+            resource
+                .configs
+                .iter()
+                .map(|config| (text(&config.name), config.value.as_ref().map(text)))
+                .collect(),
+        ),
+    });
+    let wanted: Vec<Wanted> = wanted.collect();
+    let results = alter(&shard, wanted.clone(), body.validate_only).await;
+    let responses = wanted.into_iter().zip(results).map(|(resource, result)| {
+        whole::AlterConfigsResourceResponse {
+            error_code: code(&result),
+            error_message: message(result),
+            resource_type: resource.kind,
+            resource_name: Cow::Owned(resource.name),
+        }
+    });
+    let response = AlterConfigsResponse {
+        responses: responses.collect(),
+        ..Default::default()
+    };
+    request.reply(&response, AlterConfigsResponse::encode)
+}
+
+fn code(result: &Result<(), Refusal>) -> i16 {
+    result
+        .as_ref()
+        .map_or_else(|refusal| refusal.code, |()| ErrorCode::None)
+        .code()
+}
+
+fn message(result: Result<(), Refusal>) -> Option<Cow<'static, str>> {
+    result.err()?.message.map(Cow::Owned)
+}
+
+/// Decides on each resource by itself and commits what may be, unless it was only to be checked.
+async fn alter(
+    shard: &Rc<Shard>,
+    wanted: Vec<Wanted>,
+    validate_only: bool,
+) -> Vec<Result<(), Refusal>> {
+    let (node, count) = (shard.node.clone(), wanted.len());
+    let change = Change::new(move |image| {
+        let mut records = Vec::new();
+        let outcome = (0..wanted.len())
+            .map(|at| {
+                records.extend(decide(&node, image, &wanted, at)?);
+                Ok(())
+            })
+            .collect();
+        if validate_only {
+            records.clear();
+        }
+        Ok(Decision { records, outcome })
+    });
+    match shard.ask(METADATA_SHARD, change).await {
+        Ok(results) => results,
+        Err(refusal) => vec![Err(refusal); count],
+    }
+}
+
+fn decide(
+    node: &Arc<Node>,
+    image: &Image,
+    wanted: &[Wanted],
+    at: usize,
+) -> Result<Vec<Record>, Refusal> {
+    let resource = &wanted[at];
+    let invalid = |text: String| Refusal::new(ErrorCode::InvalidRequest, text);
+    let same = |other: &&Wanted| other.kind == resource.kind && other.name == resource.name;
+    if wanted.iter().filter(same).count() > 1 {
+        let text = "Each resource must appear at most once.";
+        return Err(invalid(text.to_owned()));
+    }
+    resource.check_keys().map_err(invalid)?;
+    match resource.kind {
+        TOPIC => {}
+        BROKER => {
+            let text = "Settings of brokers cannot be changed at run time yet.";
+            return Err(invalid(text.to_owned()));
+        }
+        other => return Err(invalid(format!("Unknown resource type {other}"))),
+    }
+    let changes = resource.changes(image).map_err(invalid)?;
+    let broker = BrokerConfig::new(&node.config, image);
+    alter_topic(image, &broker.sources(), &resource.name, &changes)
+}
+
+impl Wanted {
+    /// Each key once, and no null where a value is needed.
+    fn check_keys(&self) -> Result<(), String> {
+        let keys: Vec<(&str, bool)> = match &self.changes {
+            Changes::Whole(keys) => keys
+                .iter()
+                .map(|(key, value)| (&**key, value.is_none()))
+                .collect(),
+            Changes::Single(keys) => keys
+                .iter()
+                .map(|(key, operation, value)| (&**key, *operation != DELETE && value.is_none()))
+                .collect(),
+        };
+        let mut seen = HashSet::new();
+        if !keys.iter().all(|(key, _)| seen.insert(*key)) {
+            return Err("Error due to duplicate config keys".to_owned());
+        }
+        let nulls: Vec<&str> = keys
+            .iter()
+            .filter(|(_, is_null)| *is_null)
+            .map(|(key, _)| *key)
+            .collect();
+        match nulls.is_empty() {
+            true => Ok(()),
+            false => Err(format!(
+                "Null value not supported for : {}",
+                nulls.join(", ")
+            )),
+        }
+    }
+
+    fn changes(&self, image: &Image) -> Result<Vec<(String, KeyChange)>, String> {
+        match &self.changes {
+            Changes::Whole(keys) => {
+                let before = image.topic_overrides(&self.name);
+                let gone = before
+                    .keys()
+                    .filter(|key| keys.iter().all(|(k, _)| k != *key));
+                let gone = gone.map(|key| (key.clone(), KeyChange::Delete));
+                let set = keys.iter().map(|(key, value)| {
+                    let value = value.clone().unwrap_or_default();
+                    (key.clone(), KeyChange::Set(value))
+                });
+                Ok(set.chain(gone).collect())
+            }
+            Changes::Single(keys) => keys
+                .iter()
+                .map(|(key, operation, value)| {
+                    let value = value.clone().unwrap_or_default();
+                    let change = match *operation {
+                        SET => KeyChange::Set(value),
+                        DELETE => KeyChange::Delete,
+                        APPEND => KeyChange::Append(value),
+                        SUBTRACT => KeyChange::Subtract(value),
+                        other => return Err(format!("Unknown operation {other}")),
+                    };
+                    Ok((key.clone(), change))
+                })
+                .collect(),
+        }
+    }
+}
