@@ -52,9 +52,12 @@ pub(crate) struct NewEntries {
 }
 
 impl Log {
-    /// The aborted transactions with records in a range of offsets.
+    /// The aborted transactions with records in a range of offsets, as far as one read reaches:
+    /// not beyond the segment that holds its beginning.
     pub fn aborted_transactions(&self, from: Offset, upper_bound: Offset) -> AbortedLookup {
         let first = self.segments.floor(from);
+        let segment_end = self.segments.next_base(first).unwrap_or(self.log_end);
+        let upper_bound = upper_bound.min(segment_end);
         let sealed = self
             .segments
             .sealed
@@ -79,6 +82,11 @@ impl Log {
 }
 
 impl AbortedLookup {
+    /// Whether there is nothing to look up: no segment from there on has aborted transactions.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
     /// Looks them up; reads files only if some segment has aborted transactions.
     pub async fn run(self) -> io::Result<Vec<AbortedTransaction>> {
         if self.files.is_empty() {

@@ -2,10 +2,11 @@
 //!
 //! A consumer reads below the high watermark, with read_committed below the last stable offset.
 
+use std::io;
 use std::rc::Rc;
 
-use engine::EpochEnd;
 use engine::LogSlice;
+use engine::{AbortedLookup, AbortedTransaction, EpochEnd};
 use engine::{PendingRead, Read, ReadFrom};
 use protocol::error::ErrorCode;
 use protocol::ids::{LeaderEpoch, Offset};
@@ -76,6 +77,8 @@ pub struct PartRead {
     pub log_start_offset: Offset,
     /// Where the client's log leaves the leader's: the largest epoch and its end offset.
     pub diverging: Option<EpochEnd>,
+    /// With read_committed, the transactions whose records the client has to skip.
+    pub aborted: Option<Vec<AbortedTransaction>>,
     /// The records.
     pub slice: Option<LogSlice>,
 }
@@ -89,6 +92,7 @@ impl PartRead {
             last_stable_offset: Offset(-1),
             log_start_offset: Offset(-1),
             diverging: None,
+            aborted: None,
             slice: None,
         }
     }
@@ -145,10 +149,11 @@ impl ReadQuestion {
     }
 }
 
-/// A read that has to look into a file, and what else its partition gives.
-struct Cold {
+/// What a partition gives as far as memory knows, and what has to be looked up in files.
+struct Planned {
     answer: PartRead,
-    plan: Box<PendingRead>,
+    records: Option<Box<PendingRead>>,
+    aborted: Option<AbortedLookup>,
 }
 
 /// A question under way: its parts are read one after another, because what one gives is no
@@ -173,29 +178,23 @@ impl Reading {
     }
 
     /// Reads on as far as memory answers. Answers the first part that has to look into a file.
-    fn read_warm(&mut self, shard: &Shard) -> Option<Cold> {
+    fn read_warm(&mut self, shard: &Shard) -> Option<Planned> {
         while let Some(part) = self.question.parts.get(self.reads.len()) {
-            let (answer, plan) = match self.plan(shard, part) {
-                Err(error) => (PartRead::failed(error), None),
-                Ok(planned) => planned,
-            };
-            match plan {
-                Some(plan) => return Some(Cold { answer, plan }),
-                None => self.push(answer),
+            match self.plan(shard, part) {
+                Err(error) => self.push(PartRead::failed(error)),
+                Ok(planned) if planned.is_warm() => self.push(planned.answer),
+                Ok(cold) => return Some(cold),
             }
         }
         None
     }
 
     /// Reads the part that is cold, and all after it.
-    async fn read_rest(&mut self, shard: &Shard, cold: Cold) {
+    async fn read_rest(&mut self, shard: &Shard, cold: Planned) {
         let mut next = Some(cold);
-        while let Some(Cold { answer, plan }) = next {
-            let read = match plan.run().await {
-                Ok(slice) => answer.with(slice),
-                Err(error) => PartRead::failed(kafka_error::of_io(&error)),
-            };
-            self.push(read);
+        while let Some(cold) = next {
+            let read = cold.run().await;
+            self.push(read.unwrap_or_else(|error| PartRead::failed(kafka_error::of_io(&error))));
             next = self.read_warm(shard);
         }
     }
@@ -224,7 +223,7 @@ impl Reading {
         &self,
         shard: &Shard,
         part: &ReadPart,
-    ) -> Result<(PartRead, Option<Box<PendingRead>>), ErrorCode> {
+    ) -> Result<Planned, ErrorCode> {
         let partition = shard
             .partition(&part.key)
             .ok_or(ErrorCode::NotLeaderOrFollower)?;
@@ -238,6 +237,7 @@ impl Reading {
             last_stable_offset,
             log_start_offset: log.log_start_offset(),
             diverging: None,
+            aborted: None,
             slice: None,
         };
         if part.last_fetched_epoch >= LeaderEpoch(0) {
@@ -245,13 +245,10 @@ impl Reading {
                 .offset_for_leader_epoch(part.last_fetched_epoch)
                 .ok_or(ErrorCode::OffsetOutOfRange)?;
             if end.leader_epoch < part.last_fetched_epoch || end.end_offset < part.fetch_offset {
-                return Ok((
-                    PartRead {
-                        diverging: Some(end),
-                        ..answer
-                    },
-                    None,
-                ));
+                return Ok(Planned::warm(PartRead {
+                    diverging: Some(end),
+                    ..answer
+                }));
             }
         }
         let upper_bound = match self.question.isolation {
@@ -265,13 +262,54 @@ impl Reading {
             bytes_max: u32::try_from(bytes_max).unwrap_or(u32::MAX),
             min_one_batch: self.first_batch == FirstBatch::Whole,
         };
-        match log
+        let read = log
             .read(from)
-            .map_err(|error| kafka_error::of_read(&error))?
-        {
-            Read::Ready(slice) => Ok((answer.with(slice), None)),
-            Read::Pending(plan) => Ok((answer, Some(plan))),
+            .map_err(|error| kafka_error::of_read(&error))?;
+        let aborted = (self.question.isolation == Isolation::ReadCommitted)
+            .then(|| log.aborted_transactions(part.fetch_offset, upper_bound));
+        let (answer, records) = match read {
+            Read::Ready(slice) => (answer.with(slice), None),
+            Read::Pending(plan) => (answer, Some(plan)),
+        };
+        Ok(Planned {
+            answer,
+            records,
+            aborted,
         }
+        .without_empty_look_up())
+    }
+}
+
+impl Planned {
+    fn warm(answer: PartRead) -> Planned {
+        Planned {
+            answer,
+            records: None,
+            aborted: None,
+        }
+    }
+
+    fn is_warm(&self) -> bool {
+        self.records.is_none() && self.aborted.is_none()
+    }
+
+    /// Most logs have no aborted transaction where they are read: memory knows that.
+    fn without_empty_look_up(mut self) -> Planned {
+        if self.aborted.take_if(|look_up| look_up.is_empty()).is_some() {
+            self.answer.aborted = Some(Vec::new());
+        }
+        self
+    }
+
+    async fn run(self) -> io::Result<PartRead> {
+        let mut answer = self.answer;
+        if let Some(plan) = self.records {
+            answer = answer.with(plan.run().await?);
+        }
+        if let Some(look_up) = self.aborted {
+            answer.aborted = Some(look_up.run().await?);
+        }
+        Ok(answer)
     }
 }
 

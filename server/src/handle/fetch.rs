@@ -11,7 +11,7 @@ use engine::LogSlice;
 use protocol::error::ErrorCode;
 use protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Uuid};
 use protocol::messages::fetch::{
-    EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
 };
 use protocol::wire::Records;
 use ring::net::Piece;
@@ -390,7 +390,18 @@ fn partition_data(
                 end_offset: end.end_offset.0,
             }
         }),
+        aborted_transactions: aborted_transactions(read),
         records: Some(records),
         ..Default::default()
     }
+}
+
+/// What a reader of committed records skips; none at all for others.
+fn aborted_transactions(read: &PartRead) -> Option<Vec<AbortedTransaction>> {
+    let aborted = read.aborted.as_ref()?;
+    let entry = |aborted: &engine::AbortedTransaction| AbortedTransaction {
+        producer_id: aborted.producer_id.0,
+        first_offset: aborted.first_offset.0,
+    };
+    Some(aborted.iter().map(entry).collect())
 }
