@@ -6,7 +6,8 @@ use protocol::ids::{BrokerEpoch, BrokerId, Uuid};
 use crate::image::{Endpoint, Image, METADATA_VERSION};
 use crate::record::{
     BeginTransactionRecord, BrokerEndpoint, BrokerFeature, BrokerRegistrationChangeRecord,
-    EndTransactionRecord, FeatureLevelRecord, Record, RegisterBrokerRecord, ZkMigrationStateRecord,
+    EndTransactionRecord, FeatureLevelRecord, PartitionChangeRecord, Record, RegisterBrokerRecord,
+    ZkMigrationStateRecord,
 };
 
 /// The metadata.version whose records are written: 3.9-IV0.
@@ -99,6 +100,8 @@ pub enum Stage {
     Ready,
     /// Takes no more.
     ShuttingDown,
+    /// Is gone until it registers again.
+    Stopped,
 }
 
 /// A step in the life of a registered node.
@@ -106,6 +109,7 @@ pub fn advance(id: BrokerId, epoch: BrokerEpoch, stage: Stage) -> Record {
     let (fenced, in_controlled_shutdown) = match stage {
         Stage::Ready => (-1, 0),
         Stage::ShuttingDown => (0, 1),
+        Stage::Stopped => (1, 0),
     };
     Record::BrokerRegistrationChange(BrokerRegistrationChangeRecord {
         broker_id: id.0,
@@ -114,4 +118,81 @@ pub fn advance(id: BrokerId, epoch: BrokerEpoch, stage: Stage) -> Record {
         in_controlled_shutdown,
         log_dirs: Vec::new(),
     })
+}
+
+/// Makes a node that is ready the leader of what has none and may be led by it: Kafka's
+/// controllers take the lead from a broker that stops.
+pub fn elect(image: &Image, id: BrokerId) -> Vec<Record> {
+    let partitions = image.topics().flat_map(|topic| {
+        topic
+            .partitions
+            .iter()
+            .map(move |(index, p)| (topic.id, *index, p))
+    });
+    partitions
+        .filter(|(_, _, partition)| partition.leader.is_none() && partition.isr.contains(&id))
+        .map(|(topic_id, index, _)| {
+            Record::PartitionChange(PartitionChangeRecord {
+                partition_id: index.0,
+                topic_id,
+                leader: id.0,
+                ..Default::default()
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Partition;
+    use crate::record::{PartitionRecord, TopicRecord};
+    use crate::testing::{apply, image_with};
+    use protocol::ids::{LeaderEpoch, PartitionIndex};
+
+    #[test]
+    fn only_what_has_no_leader_and_has_the_node_in_sync_is_taken() {
+        let mut image = image_with(2);
+        let topic_id = Uuid([3; 16]);
+        let partition = |partition_id, isr: &[i32], leader| {
+            Record::Partition(PartitionRecord {
+                partition_id,
+                topic_id,
+                replicas: vec![0, 1],
+                isr: isr.to_vec(),
+                leader,
+                leader_epoch: 4,
+                ..Default::default()
+            })
+        };
+        let topic = Record::Topic(TopicRecord {
+            name: "t".into(),
+            topic_id,
+        });
+        let partitions = [
+            partition(0, &[0], -1),
+            partition(1, &[1], -1),
+            partition(2, &[0, 1], 1),
+        ];
+        apply(&mut image, &[topic]);
+        apply(&mut image, &partitions);
+        let elected = elect(&image, BrokerId(0));
+        apply(&mut image, &elected);
+        let state = |index| -> Partition {
+            let topic = image.topic_by_id(topic_id).unwrap();
+            topic.partition(PartitionIndex(index)).unwrap().clone()
+        };
+        assert_eq!(
+            (state(0).leader, state(0).leader_epoch),
+            (Some(BrokerId(0)), LeaderEpoch(5))
+        );
+        assert_eq!(
+            (state(1).leader, state(1).leader_epoch),
+            (None, LeaderEpoch(4))
+        );
+        assert_eq!(
+            (state(2).leader, state(2).leader_epoch),
+            (Some(BrokerId(1)), LeaderEpoch(4))
+        );
+    }
 }

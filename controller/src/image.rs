@@ -6,8 +6,10 @@
 //! It must not know how records are stored. Invariant: both topic tables hold the same topics.
 
 mod brokers;
+mod kept;
 mod loader;
 mod replay;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -65,6 +67,7 @@ pub struct Image {
     configs: Arc<BTreeMap<(ResourceType, String), Arc<Overrides>>>,
     next_producer_id: Option<ProducerId>,
     migration_state: i8,
+    kept: Arc<kept::Kept>,
 }
 
 impl Image {

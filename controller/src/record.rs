@@ -1,15 +1,18 @@
-//! The records of the metadata log that a standalone cluster has: the wire's own structs, one
-//! variant each.
+//! The records of the metadata log: the wire's own structs, one variant each.
 //!
-//! Kinds that no version of this node writes (ACLs, quotas, tokens, SCRAM credentials) are left
-//! out on purpose: a log that holds them was written for a node that enforces them.
+//! Of some kinds (ACLs, quotas, delegation tokens, SCRAM credentials) nothing here makes a
+//! decision yet. They are read and kept all the same, so that a log that another node wrote
+//! loses nothing.
 
 pub use protocol::records::metadata::{
-    AbortTransactionRecord, BeginTransactionRecord, BrokerEndpoint, BrokerFeature,
-    BrokerRegistrationChangeRecord, ConfigRecord, EndTransactionRecord, FeatureLevelRecord,
-    FenceBrokerRecord, NoOpRecord, PartitionChangeRecord, PartitionRecord, ProducerIdsRecord,
-    RegisterBrokerRecord, RegisterControllerRecord, RemoveTopicRecord, TopicRecord,
-    UnfenceBrokerRecord, UnregisterBrokerRecord, ZkMigrationStateRecord,
+    AbortTransactionRecord, AccessControlEntryRecord, BeginTransactionRecord, BrokerEndpoint,
+    BrokerFeature, BrokerRegistrationChangeRecord, ClientQuotaRecord, ConfigRecord,
+    ControllerEndpoint, ControllerFeature, DelegationTokenRecord, EndTransactionRecord, EntityData,
+    FeatureLevelRecord, FenceBrokerRecord, NoOpRecord, PartitionChangeRecord, PartitionRecord,
+    ProducerIdsRecord, RegisterBrokerRecord, RegisterControllerRecord,
+    RemoveAccessControlEntryRecord, RemoveDelegationTokenRecord, RemoveTopicRecord,
+    RemoveUserScramCredentialRecord, TopicRecord, UnfenceBrokerRecord, UnregisterBrokerRecord,
+    UserScramCredentialRecord, ZkMigrationStateRecord,
 };
 
 /// One record of the metadata log.
@@ -51,4 +54,18 @@ pub enum Record {
     AbortTransaction(AbortTransactionRecord<'static>),
     /// A controller starts.
     RegisterController(RegisterControllerRecord<'static>),
+    /// A delegation token is made or changed.
+    DelegationToken(DelegationTokenRecord<'static>),
+    /// A delegation token is gone.
+    RemoveDelegationToken(RemoveDelegationTokenRecord<'static>),
+    /// A user's SCRAM credential is set.
+    UserScramCredential(UserScramCredentialRecord<'static>),
+    /// A user's SCRAM credential is gone.
+    RemoveUserScramCredential(RemoveUserScramCredentialRecord<'static>),
+    /// A quota is set or taken away.
+    ClientQuota(ClientQuotaRecord<'static>),
+    /// An ACL is made.
+    AccessControlEntry(AccessControlEntryRecord<'static>),
+    /// An ACL is gone.
+    RemoveAccessControlEntry(RemoveAccessControlEntryRecord),
 }

@@ -21,8 +21,8 @@ pub enum UnreadableRecord {
     /// A key or version beyond what fits.
     #[error("{0} is too large for a record's key or version")]
     TooLarge(u32),
-    /// A kind that does not exist, or that this node does not keep.
-    #[error("records of kind {0} are not kept by a standalone node")]
+    /// A kind that Kafka 3.9 does not know.
+    #[error("records of kind {0} are not known")]
     Kind(i16),
     /// The body is damaged or of a later version.
     #[error("a record of kind {kind} cannot be read: {source}")]
@@ -63,6 +63,13 @@ pub fn encode(record: &Record) -> Vec<u8> {
         Record::EndTransaction(body) => body.encode(&mut out, version),
         Record::AbortTransaction(body) => body.encode(&mut out, version),
         Record::RegisterController(body) => body.encode(&mut out, version),
+        Record::DelegationToken(body) => body.encode(&mut out, version),
+        Record::RemoveDelegationToken(body) => body.encode(&mut out, version),
+        Record::UserScramCredential(body) => body.encode(&mut out, version),
+        Record::RemoveUserScramCredential(body) => body.encode(&mut out, version),
+        Record::ClientQuota(body) => body.encode(&mut out, version),
+        Record::AccessControlEntry(body) => body.encode(&mut out, version),
+        Record::RemoveAccessControlEntry(body) => body.encode(&mut out, version),
     };
     written.unwrap_or_else(|error| panic!("{record:?} has no form in version {version}: {error}"));
     out.finish().bytes
@@ -86,12 +93,12 @@ pub fn decode(value: &[u8]) -> Result<Record, UnreadableRecord> {
             source => UnreadableRecord::Body { kind: key, source },
         })?;
     input.expect_end().map_err(damaged(key))?;
-    kept(body).ok_or(UnreadableRecord::Kind(key))
+    Ok(owned(body))
 }
 
-fn kept(body: AnyMetadataRecord<'_>) -> Option<Record> {
+fn owned(body: AnyMetadataRecord<'_>) -> Record {
     use AnyMetadataRecord as Any;
-    Some(match body {
+    match body {
         Any::RegisterBrokerRecord(body) => Record::RegisterBroker(body.into_owned()),
         Any::UnregisterBrokerRecord(body) => Record::UnregisterBroker(body),
         Any::TopicRecord(body) => Record::Topic(body.into_owned()),
@@ -110,14 +117,16 @@ fn kept(body: AnyMetadataRecord<'_>) -> Option<Record> {
         Any::EndTransactionRecord(body) => Record::EndTransaction(body),
         Any::AbortTransactionRecord(body) => Record::AbortTransaction(body.into_owned()),
         Any::RegisterControllerRecord(body) => Record::RegisterController(body.into_owned()),
-        Any::DelegationTokenRecord(_)
-        | Any::UserScramCredentialRecord(_)
-        | Any::ClientQuotaRecord(_)
-        | Any::AccessControlEntryRecord(_)
-        | Any::RemoveAccessControlEntryRecord(_)
-        | Any::RemoveUserScramCredentialRecord(_)
-        | Any::RemoveDelegationTokenRecord(_) => return None,
-    })
+        Any::DelegationTokenRecord(body) => Record::DelegationToken(body.into_owned()),
+        Any::RemoveDelegationTokenRecord(body) => Record::RemoveDelegationToken(body.into_owned()),
+        Any::UserScramCredentialRecord(body) => Record::UserScramCredential(body.into_owned()),
+        Any::RemoveUserScramCredentialRecord(body) => {
+            Record::RemoveUserScramCredential(body.into_owned())
+        }
+        Any::ClientQuotaRecord(body) => Record::ClientQuota(body.into_owned()),
+        Any::AccessControlEntryRecord(body) => Record::AccessControlEntry(body.into_owned()),
+        Any::RemoveAccessControlEntryRecord(body) => Record::RemoveAccessControlEntry(body),
+    }
 }
 
 fn key(record: &Record) -> i16 {
@@ -141,6 +150,13 @@ fn key(record: &Record) -> i16 {
         Record::EndTransaction(_) => wire::EndTransactionRecord::KEY,
         Record::AbortTransaction(_) => wire::AbortTransactionRecord::KEY,
         Record::RegisterController(_) => wire::RegisterControllerRecord::KEY,
+        Record::DelegationToken(_) => wire::DelegationTokenRecord::KEY,
+        Record::RemoveDelegationToken(_) => wire::RemoveDelegationTokenRecord::KEY,
+        Record::UserScramCredential(_) => wire::UserScramCredentialRecord::KEY,
+        Record::RemoveUserScramCredential(_) => wire::RemoveUserScramCredentialRecord::KEY,
+        Record::ClientQuota(_) => wire::ClientQuotaRecord::KEY,
+        Record::AccessControlEntry(_) => wire::AccessControlEntryRecord::KEY,
+        Record::RemoveAccessControlEntry(_) => wire::RemoveAccessControlEntryRecord::KEY,
     }
 }
 

@@ -52,12 +52,9 @@ pub(crate) struct NewEntries {
 }
 
 impl Log {
-    /// The aborted transactions with records in a range of offsets, as far as one read reaches:
-    /// not beyond the segment that holds its beginning.
+    /// The aborted transactions with records in a range of offsets.
     pub fn aborted_transactions(&self, from: Offset, upper_bound: Offset) -> AbortedLookup {
         let first = self.segments.floor(from);
-        let segment_end = self.segments.next_base(first).unwrap_or(self.log_end);
-        let upper_bound = upper_bound.min(segment_end);
         let sealed = self
             .segments
             .sealed

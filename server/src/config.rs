@@ -2,7 +2,7 @@
 //!
 //! `properties` reads the text, `keys` is the table of what may stand in it, `values` checks and
 //! answers by key, `listeners` understands addresses, `load` makes the typed [`ServerConfig`] with
-//! `coordination` for its coordinators,
+//! `coordination` for its coordinators and `metadata_log`,
 //! `describe` answers DescribeConfigs, `topic_log` makes what a log is told from it.
 //! Nothing here opens a socket or a data directory. Invariant: a `ServerConfig` that exists was
 //! checked whole; no later step refuses a value.
@@ -12,6 +12,7 @@ pub mod describe;
 pub mod keys;
 pub mod listeners;
 pub mod load;
+pub mod metadata_log;
 pub mod properties;
 pub mod topic_log;
 pub mod values;
@@ -28,6 +29,7 @@ pub use coordination::{GroupSettings, TransactionSettings};
 pub use engine::config::Validation;
 pub use listeners::{Listener, SecurityProtocol};
 pub use load::ConfigError;
+pub use metadata_log::MetadataLogSettings;
 pub use values::Values;
 
 /// Everything a node is told at its start. Field names are Kafka's keys; sizes are bytes.
@@ -119,6 +121,8 @@ pub struct ServerConfig {
     /// `replica.lag.time.max.ms`.
     pub replica_lag_time_max: Duration,
 
+    /// The metadata log and its snapshots.
+    pub metadata_log: MetadataLogSettings,
     /// What the group coordinator is told.
     pub groups: GroupSettings,
     /// What the transaction coordinator is told.

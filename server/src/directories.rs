@@ -120,6 +120,11 @@ impl Directories {
         self.ids.clone()
     }
 
+    /// The id of the directory that holds the metadata log.
+    pub fn metadata_id(&self) -> Uuid {
+        self.ids[self.metadata]
+    }
+
     /// Whether the last stop was a clean one for all of them.
     pub fn were_clean(&self) -> bool {
         self.all.iter().all(LogDirectory::was_clean)

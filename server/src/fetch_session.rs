@@ -349,6 +349,7 @@ mod tests {
             last_stable_offset: Offset(high_watermark),
             log_start_offset: Offset(0),
             diverging: None,
+            aborted: None,
             slice: None,
         }
     }

@@ -14,22 +14,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use controller::image::Loader;
-use controller::{Decision, Image, Record, Refusal, record_codec};
+use controller::{Decision, Image, Record, Refusal};
 use engine::FlushTo;
 use engine::append::{Append, AppendError, Origin};
 use engine::log::Log;
-use protocol::batch::{BatchBuilder, BatchOptions, NewRecord};
 use protocol::error::ErrorCode;
-use protocol::ids::{LeaderEpoch, Offset};
+use protocol::ids::LeaderEpoch;
 use ring::event::Event;
 
 use crate::clock;
+use crate::config::MetadataLogSettings;
 use crate::install::{Install, touched_topics};
 use crate::mail::{Done, Question};
+use crate::metadata_batches::in_batches;
+use crate::metadata_snapshots::MetadataSnapshots;
+use crate::quorum::LedLog;
 use crate::shard::{METADATA_SHARD, Shard, ShardId};
-
-/// The epoch of a quorum of one that never had an election.
-const EPOCH: LeaderEpoch = LeaderEpoch(1);
 
 type Job = Box<dyn FnOnce(Rc<Shard>) -> Pin<Box<dyn Future<Output = ()>>>>;
 
@@ -40,6 +40,9 @@ pub struct MetadataLog {
     /// None once the node stops.
     log: RefCell<Option<Log>>,
     loader: RefCell<Loader>,
+    /// The node's term as the quorum's leader.
+    epoch: LeaderEpoch,
+    snapshots: MetadataSnapshots,
     waiting: RefCell<VecDeque<Job>>,
     busy: Cell<bool>,
     idle: Event,
@@ -81,26 +84,36 @@ impl<T: Send + 'static> Question for Change<T> {
 }
 
 impl MetadataLog {
-    /// The log with what has been replayed from it.
-    pub fn new(log: Log, loader: Loader) -> Rc<MetadataLog> {
+    /// The log that this node leads, with what has been replayed from it.
+    pub fn new(led: LedLog, settings: MetadataLogSettings) -> Rc<MetadataLog> {
+        let LedLog {
+            log,
+            replayed,
+            epoch,
+        } = led;
+        let snapshots = MetadataSnapshots::new(log.directory(), settings, &replayed);
         Rc::new(MetadataLog {
             log: RefCell::new(Some(log)),
-            loader: RefCell::new(loader),
+            loader: RefCell::new(replayed.loader),
+            epoch,
+            snapshots,
             waiting: RefCell::new(VecDeque::new()),
             busy: Cell::new(false),
             idle: Event::new(),
         })
     }
 
-    /// Commits records that no client asked for, before the node serves.
-    pub async fn commit_at_start(
-        &self,
-        decide: impl FnOnce(&Image, Offset) -> Vec<Record>,
-    ) -> Result<Arc<Image>, Refusal> {
-        let log_end = self.with_log(|log| log.log_end_offset())?;
-        let records = decide(&self.image(), log_end);
-        self.commit(&records).await?;
-        Ok(self.image())
+    /// Commits records that no client asked for, once the changes under way are committed, and
+    /// gives up the log. Later changes are refused.
+    pub async fn end(&self, records: &[Record]) -> Option<Log> {
+        while self.busy.get() {
+            self.idle.wait().await;
+        }
+        if let Err(refusal) = self.commit(records).await {
+            let reason = refusal.code.name();
+            tracing::error!("the stop is not in the metadata log: {reason}");
+        }
+        self.log.borrow_mut().take()
     }
 
     /// The newest image.
@@ -108,19 +121,16 @@ impl MetadataLog {
         Arc::new(self.loader.borrow().image().clone())
     }
 
-    /// Gives up the log, once the changes under way are committed. Later ones are refused.
-    pub async fn take_log(&self) -> Option<Log> {
-        while self.busy.get() {
-            self.idle.wait().await;
-        }
-        self.log.borrow_mut().take()
-    }
-
     async fn work_off(self: Rc<Self>, shard: Rc<Shard>) {
         loop {
             let next = self.waiting.borrow_mut().pop_front();
             match next {
-                Some(job) => job(shard.clone()).await,
+                Some(job) => {
+                    job(shard.clone()).await;
+                    if self.snapshots.is_due() {
+                        self.take_snapshot().await;
+                    }
+                }
                 None => {
                     self.busy.set(false);
                     self.idle.notify();
@@ -142,7 +152,10 @@ impl MetadataLog {
 
     /// Appends `records` as one batch, syncs, and applies them.
     async fn commit(&self, records: &[Record]) -> Result<(), Refusal> {
-        self.append(Bytes::from(encode(records))).await?;
+        let batch = in_batches(records, self.epoch, usize::MAX);
+        let bytes = batch.len() as u64;
+        self.append(Bytes::from(batch)).await?;
+        self.snapshots.committed(bytes, clock::now_ms());
         let mut loader = self.loader.borrow_mut();
         for record in records {
             loader
@@ -156,7 +169,7 @@ impl MetadataLog {
         let append = Append {
             token: 0,
             batches,
-            leader_epoch: EPOCH,
+            leader_epoch: self.epoch,
             origin: Origin::Raft,
         };
         let write = self.with_log(|log| {
@@ -180,6 +193,21 @@ impl MetadataLog {
             }
         }
         Ok(())
+    }
+
+    /// Writes a snapshot of the image, and lets go of the log's beginning where an older snapshot
+    /// is left that stands for it.
+    async fn take_snapshot(&self) {
+        let ends = self.with_log(|log| (log.log_end_offset(), log.size_bytes()));
+        let Ok((end, bytes)) = ends else {
+            return; // The node stops.
+        };
+        let image = self.image();
+        let start = self.snapshots.take(&image, (end, self.epoch), bytes).await;
+        if let Some(start) = start {
+            // Without the log there is nothing to shorten.
+            let _ = self.with_log(|log| log.advance_log_start(start));
+        }
     }
 
     fn with_log<T>(&self, call: impl FnOnce(&mut Log) -> T) -> Result<T, Refusal> {
@@ -211,23 +239,4 @@ async fn publish(shard: &Rc<Shard>, before: &Arc<Image>, after: Arc<Image>, reco
         install.await;
     }
     debug_assert_eq!(shard.id, METADATA_SHARD);
-}
-
-/// One batch with a record each, as KRaft writes them.
-fn encode(records: &[Record]) -> Vec<u8> {
-    let timestamp = clock::now_ms();
-    let options = BatchOptions {
-        leader_epoch: EPOCH,
-        ..Default::default()
-    };
-    let mut batch = BatchBuilder::new(options);
-    for record in records {
-        let value = record_codec::encode(record);
-        batch.append(&NewRecord {
-            timestamp,
-            value: Some(&value),
-            ..Default::default()
-        });
-    }
-    batch.finish()
 }

@@ -219,11 +219,7 @@ impl Reading {
 
     /// What a partition gives, with its records if memory knows where they are, else with the
     /// plan to find them.
-    fn plan(
-        &self,
-        shard: &Shard,
-        part: &ReadPart,
-    ) -> Result<Planned, ErrorCode> {
+    fn plan(&self, shard: &Shard, part: &ReadPart) -> Result<Planned, ErrorCode> {
         let partition = shard
             .partition(&part.key)
             .ok_or(ErrorCode::NotLeaderOrFollower)?;
@@ -265,8 +261,9 @@ impl Reading {
         let read = log
             .read(from)
             .map_err(|error| kafka_error::of_read(&error))?;
+        let reach = upper_bound.min(log.segment_end(part.fetch_offset));
         let aborted = (self.question.isolation == Isolation::ReadCommitted)
-            .then(|| log.aborted_transactions(part.fetch_offset, upper_bound));
+            .then(|| log.aborted_transactions(part.fetch_offset, reach));
         let (answer, records) = match read {
             Read::Ready(slice) => (answer.with(slice), None),
             Read::Pending(plan) => (answer, Some(plan)),

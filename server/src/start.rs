@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Instant;
 
-use controller::bootstrap::{self, Registration, Stage};
-use controller::image::{Endpoint, Image, Loader};
-use controller::{Refusal, topic_name};
+use controller::bootstrap::Registration;
+use controller::image::{Endpoint, Image};
+use controller::topic_name;
 use engine::OpenError;
 use engine::TopicPartition;
-use engine::config::{Cleanup, LogConfig, Validation};
 use engine::log::Log;
 use protocol::ids::{BrokerEpoch, PartitionIndex};
 use ring::event::Event;
@@ -30,6 +29,7 @@ use crate::mail::{Letter, MAILBOX_LETTERS_MAX, PostOffice};
 use crate::metadata_log::MetadataLog;
 use crate::node::Node;
 use crate::partition::{Partition, PartitionKey};
+use crate::quorum::{self, LedLog, QuorumError};
 use crate::replay::{ReplayFailure, replay};
 use crate::shard::{METADATA_SHARD, Shard, ShardId, owner};
 use crate::{checkpoints, retention, stop};
@@ -58,9 +58,9 @@ pub enum ServeError {
     /// The metadata log cannot be understood.
     #[error("the metadata log cannot be replayed: {0}")]
     Replay(#[from] ReplayFailure),
-    /// The node's registration was refused.
-    #[error("the node cannot be registered: {}", .0.message.as_deref().unwrap_or(.0.code.name()))]
-    Register(Refusal),
+    /// The metadata log cannot be led.
+    #[error("the metadata log cannot be led: {0}")]
+    Quorum(#[from] QuorumError),
     /// Signals or threads are not to be had.
     #[error("{what}: {source}")]
     System {
@@ -79,7 +79,7 @@ struct ShardSeed {
     logs: Vec<(PartitionKey, Log)>,
     senders: Vec<ring::mailbox::Sender<Letter>>,
     mailbox: Receiver<Letter>,
-    metadata: Option<(Log, Loader)>,
+    metadata: Option<LedLog>,
 }
 
 /// Runs a node until SIGTERM or SIGINT ends it.
@@ -94,10 +94,12 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
     let listeners = listen::bind(&config)?;
     let directories = Arc::new(Directories::open(&config)?);
     let metadata_partition = TopicPartition::new(topic_name::CLUSTER_METADATA, PartitionIndex(0));
-    let metadata_log =
-        directories.open_metadata_log(&metadata_partition, Arc::new(metadata_log_config()))?;
-    let loader = replay(directories.cluster_id(), &metadata_log)?;
-    let image = Arc::new(loader.image().clone());
+    let log_config = Arc::new(config.metadata_log.log_config());
+    let mut log = directories.open_metadata_log(&metadata_partition, log_config)?;
+    let replayed = replay(directories.cluster_id(), &mut log)?;
+    let registration = registration(&config, &directories);
+    let metadata_log = quorum::lead(log, replayed, registration, directories.metadata_id())?;
+    let image = Arc::new(metadata_log.image().clone());
     let cores = thread::available_parallelism().map_or(1, |n| n.get());
     let shards = config.num_shards.unwrap_or(cores);
     let logs = load_logs(&config, &directories, &image)?;
@@ -117,7 +119,7 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
     let (senders, mailboxes): (Vec<_>, Vec<_>) = (0..shards)
         .map(|_| ring::mailbox::channel(MAILBOX_LETTERS_MAX))
         .unzip();
-    let mut metadata = Some((metadata_log, loader));
+    let mut metadata = Some(metadata_log);
     let seeds = mailboxes
         .into_iter()
         .zip(logs)
@@ -151,19 +153,6 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
         thread.join().expect("a panic ends the process");
     }
     Ok(())
-}
-
-/// The metadata log is never cleaned by age here, and its batches are our own.
-fn metadata_log_config() -> LogConfig {
-    LogConfig {
-        cleanup: Cleanup {
-            delete: false,
-            compact: false,
-        },
-        validation: Validation::Relaxed,
-        batch_bytes_max: 8 << 20,
-        ..LogConfig::default()
-    }
 }
 
 /// A broken invariant must not leave half a node behind.
@@ -285,7 +274,7 @@ fn build(seed: ShardSeed, ended: &Rc<Event>) -> (Rc<Shard>, Receiver<Letter>) {
     let office = PostOffice::new(seed.id, seed.senders);
     let metadata = seed
         .metadata
-        .map(|(log, loader)| MetadataLog::new(log, loader));
+        .map(|led| MetadataLog::new(led, seed.node.config.metadata_log.clone()));
     let image = seed.image.clone();
     let shard = Shard::new(
         seed.id,
@@ -331,7 +320,6 @@ async fn run_node(
     listeners: Vec<ring::net::Listener>,
     began: Instant,
 ) -> Result<(), ServeError> {
-    register(shard).await.map_err(ServeError::Register)?;
     ring::spawn(checkpoints::write_forever(shard.clone()));
     for (n, listener) in listeners.into_iter().enumerate() {
         let name = &shard.config.listeners[n].name;
@@ -360,43 +348,22 @@ async fn run_node(
     Ok(())
 }
 
-async fn register(shard: &Rc<Shard>) -> Result<(), Refusal> {
-    let metadata = shard
-        .metadata
-        .as_ref()
-        .expect("the metadata shard registers the node");
-    let node = shard.node.clone();
-    let endpoints = node
-        .config
-        .advertised_listeners
-        .iter()
-        .map(|listener| Endpoint {
-            name: listener.name.clone(),
-            host: listener.host.clone(),
-            port: listener.port,
-            security_protocol: listener.protocol.wire_id(),
-        });
-    let endpoints = endpoints.collect();
-    let change = metadata.commit_at_start(move |image, log_end| {
-        let mut records = bootstrap::first_records(image);
-        let epoch = BrokerEpoch(log_end.0 + records.len() as i64);
-        records.push(bootstrap::register(&Registration {
-            id: node.broker_id,
-            epoch,
-            incarnation: random_uuid(),
-            endpoints,
-            rack: node.config.rack.clone(),
-            log_dirs: node.directories.ids(),
-        }));
-        records.push(bootstrap::advance(node.broker_id, epoch, Stage::Ready));
-        records
+/// What the node tells about itself.
+fn registration(config: &ServerConfig, directories: &Directories) -> Registration {
+    let endpoints = config.advertised_listeners.iter().map(|listener| Endpoint {
+        name: listener.name.clone(),
+        host: listener.host.clone(),
+        port: listener.port,
+        security_protocol: listener.protocol.wire_id(),
     });
-    let image = change.await?;
-    for to in 0..shard.count() {
-        let image = image.clone();
-        shard.post_to(ShardId(to), move |there| there.set_image(image));
+    Registration {
+        id: config.node_id,
+        epoch: BrokerEpoch(-1), // The offset that the record will have.
+        incarnation: random_uuid(),
+        endpoints: endpoints.collect(),
+        rack: config.rack.clone(),
+        log_dirs: directories.ids(),
     }
-    Ok(())
 }
 
 fn end_all(shard: &Rc<Shard>) {

@@ -4,6 +4,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use controller::bootstrap::{self, Stage};
+
 use crate::checkpoints;
 use crate::directories::LogCheckpoint;
 use crate::mail::{Done, Question};
@@ -81,7 +83,9 @@ pub async fn stop_node(shard: &Rc<Shard>) {
         .as_ref()
         .expect("the metadata shard ends the node");
     let epoch = shard.node.broker_epoch(&shard.image());
-    if let Some(log) = metadata.take_log().await {
+    let node = shard.node.broker_id;
+    let stopped = bootstrap::advance(node, epoch, Stage::Stopped);
+    if let Some(log) = metadata.end(&[stopped]).await {
         let mut checkpoint =
             checkpoints::of_log(&shard.node.directories, &log, log.log_end_offset());
         match ring::offload(move || log.close()).await {

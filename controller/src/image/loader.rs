@@ -47,16 +47,10 @@ impl Loader {
         }
     }
 
-    /// Ends the log: an unfinished transaction is dropped, as a new leader would abort it.
-    /// True if there was one, in which case an abort record is to be written.
-    pub fn abort_unfinished(&mut self) -> bool {
-        match self.before_transaction.take() {
-            Some(before) => {
-                self.image = before;
-                true
-            }
-            None => false,
-        }
+    /// Whether a transaction has begun and not ended. At the end of a log it never will: a new
+    /// leader aborts it.
+    pub fn in_transaction(&self) -> bool {
+        self.before_transaction.is_some()
     }
 
     /// What readers may see.

@@ -111,6 +111,13 @@ impl Image {
                 self.next_producer_id = Some(given);
             }
             Record::ZkMigrationState(record) => self.migration_state = record.zk_migration_state,
+            Record::ClientQuota(_)
+            | Record::AccessControlEntry(_)
+            | Record::RemoveAccessControlEntry(_)
+            | Record::UserScramCredential(_)
+            | Record::RemoveUserScramCredential(_)
+            | Record::DelegationToken(_)
+            | Record::RemoveDelegationToken(_) => Arc::make_mut(&mut self.kept).apply(record),
             Record::NoOp(_)
             | Record::BeginTransaction(_)
             | Record::EndTransaction(_)

@@ -165,6 +165,17 @@ proptest! {
     }
 
     #[test]
+    fn a_snapshots_records_give_the_image_again(steps in prop::collection::vec(step(), 0..40)) {
+        let (_, image) = write_log(&steps);
+        let mut again = Image::new("cluster");
+        for record in image.records() {
+            let read = record_codec::decode(&record_codec::encode(&record)).unwrap();
+            again.apply(&read).unwrap();
+        }
+        prop_assert_eq!(again, image);
+    }
+
+    #[test]
     fn any_prefix_and_any_gap_apply_without_a_panic(
         steps in prop::collection::vec(step(), 0..20),
         cut in 0..100usize,
@@ -175,7 +186,9 @@ proptest! {
         for record in log.iter().take(cut) {
             loader.apply(record).unwrap();
         }
-        loader.abort_unfinished();
+        if loader.in_transaction() {
+            loader.apply(&Record::AbortTransaction(Default::default())).unwrap();
+        }
         // A log that lost records is damaged: errors, but the image stays whole.
         let mut image = Image::new("cluster");
         for record in log.iter().skip(skip) {
@@ -212,7 +225,10 @@ fn half_a_transaction_is_not_seen() {
     loader.apply(&block(1000)).unwrap();
     assert_eq!(loader.image().next_producer_id(), ProducerId(0));
     assert_eq!(loader.apply(&begin), Err(ReplayError::NestedTransaction));
-    assert!(loader.abort_unfinished());
+    assert!(loader.in_transaction());
+    loader
+        .apply(&Record::AbortTransaction(Default::default()))
+        .unwrap();
     assert_eq!(loader.image().next_producer_id(), ProducerId(0));
     loader.apply(&begin).unwrap();
     loader.apply(&block(1000)).unwrap();
@@ -279,4 +295,55 @@ fn records_of_another_registration_do_not_apply() {
     });
     image.apply(&config).unwrap();
     assert_eq!(image.overrides(ResourceType::Broker, "")["k"], "v");
+}
+
+#[test]
+fn what_is_not_acted_on_is_kept_until_it_is_removed() {
+    let quota = |remove, value| {
+        Record::ClientQuota(ClientQuotaRecord {
+            entity: vec![EntityData {
+                entity_type: "user".into(),
+                entity_name: None,
+            }],
+            key: "producer_byte_rate".into(),
+            value,
+            remove,
+        })
+    };
+    let scram = Record::UserScramCredential(UserScramCredentialRecord {
+        name: "alice".into(),
+        mechanism: 1,
+        iterations: 4096,
+        ..Default::default()
+    });
+    let acl = Record::AccessControlEntry(AccessControlEntryRecord {
+        id: Uuid([5; 16]),
+        principal: "User:alice".into(),
+        ..Default::default()
+    });
+    let token = Record::DelegationToken(DelegationTokenRecord {
+        token_id: "t".into(),
+        ..Default::default()
+    });
+    let mut image = Image::new("cluster");
+    let empty = image.records();
+    let set = [quota(false, 1.0), quota(false, 2.0), acl, scram, token];
+    apply(&mut image, &set);
+    assert_eq!(&image.records()[empty.len()..], &set[1..]);
+    let mut again = Image::new("cluster");
+    apply(&mut again, &image.records());
+    assert_eq!(again, image);
+    let gone = [
+        quota(true, 0.0),
+        Record::RemoveAccessControlEntry(RemoveAccessControlEntryRecord { id: Uuid([5; 16]) }),
+        Record::RemoveUserScramCredential(RemoveUserScramCredentialRecord {
+            name: "alice".into(),
+            mechanism: 1,
+        }),
+        Record::RemoveDelegationToken(RemoveDelegationTokenRecord {
+            token_id: "t".into(),
+        }),
+    ];
+    apply(&mut image, &gone);
+    assert_eq!(image.records(), empty);
 }

@@ -15,7 +15,7 @@ use protocol::ids::BrokerId;
 
 use super::coordination::{self, GroupSettings, TransactionSettings};
 use super::listeners::{self, Listener, SecurityProtocol};
-use super::{ServerConfig, Validation, Values, properties};
+use super::{MetadataLogSettings, ServerConfig, Validation, Values, properties};
 
 /// Why there is no configuration. One line each.
 #[derive(Debug, thiserror::Error)]
@@ -435,6 +435,7 @@ fn build(
             .text("metadata.log.dir")
             .map_or(log_dirs[0].clone(), PathBuf::from),
         log_dirs,
+        metadata_log: MetadataLogSettings::of(v),
         num_shards: v.whole_if_set("num.shards").map(|shards| shards as usize),
         validation: validation(v),
         queued_max_requests: v.count("queued.max.requests"),

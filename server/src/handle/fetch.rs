@@ -11,7 +11,8 @@ use engine::LogSlice;
 use protocol::error::ErrorCode;
 use protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Uuid};
 use protocol::messages::fetch::{
-    AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse,
+    PartitionData,
 };
 use protocol::wire::Records;
 use ring::net::Piece;
