@@ -99,25 +99,10 @@ impl Log {
         log.in_flight = Some(plan);
         Some(write)
     }
-
-    /// Closes the active segment without an append: a write like others, which is run and given to
-    /// [`Log::finish_write`]. `None` if the segment is empty, or a write is in flight.
-    pub fn start_roll(&mut self, now: TimestampMs) -> Option<Write> {
-        let empty = self.segments.active.end == Position::ZERO;
-        if self.in_flight.is_some() || self.is_offline() || empty {
-            return None;
-        }
-        let mut plan = std::mem::take(&mut self.spare);
-        plan.reset(self.log_end, now);
-        plan.rolls_to = Some(self.log_end);
-        let write = Write::new(self, &mut plan, Vec::new(), Position::ZERO);
-        self.in_flight = Some(plan);
-        Some(write)
-    }
 }
 
 impl InFlight {
-    fn reset(&mut self, log_end: Offset, now: TimestampMs) {
+    pub(crate) fn reset(&mut self, log_end: Offset, now: TimestampMs) {
         debug_assert!(self.outcomes.is_empty());
         self.batches.clear();
         self.cuts.clear();

@@ -11,7 +11,8 @@ use crate::index_entry::{Entry, OffsetEntry, TimeEntry};
 use crate::log::Log;
 use crate::producer_snapshot;
 use crate::sealed_segment::Lengths;
-use protocol::ids::Offset;
+use crate::write::Write;
+use protocol::ids::{Offset, Position, TimestampMs};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -36,6 +37,23 @@ pub(crate) struct Roll {
     pub(crate) old: IndexEnds,
     /// Every producer's state before the new segment, if that is news.
     pub(crate) snapshot: Option<Vec<u8>>,
+}
+
+impl Log {
+    /// Closes the active segment without an append: a write like others, which is run and given to
+    /// [`Log::finish_write`]. `None` if the segment is empty, or a write is in flight.
+    pub fn start_roll(&mut self, now: TimestampMs) -> Option<Write> {
+        let empty = self.segments.active.end == Position::ZERO;
+        if self.in_flight.is_some() || self.is_offline() || empty {
+            return None;
+        }
+        let mut plan = std::mem::take(&mut self.spare);
+        plan.reset(self.log_end, now);
+        plan.rolls_to = Some(self.log_end);
+        let write = Write::new(self, &mut plan, Vec::new(), Position::ZERO);
+        self.in_flight = Some(plan);
+        Some(write)
+    }
 }
 
 impl IndexEnds {
