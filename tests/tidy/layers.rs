@@ -44,6 +44,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const NESTED: &[(&str, &str)] = &[
     ("protocol/fuzz", "protocol"),
     ("benches/runtime", "benches"),
+    ("benches/engine", "benches"),
 ];
 
 #[test]

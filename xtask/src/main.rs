@@ -3,6 +3,7 @@
 //! This file only knows the chores' names; each chore lives in the file named for it. A chore
 //! never asks a question, so that all of them run without a terminal.
 
+mod bench_engine;
 mod check;
 mod data;
 mod fuzz;
@@ -21,7 +22,9 @@ usage: cargo xtask <chore>
   peers          bring Apache Kafka's jars into target/peers (needs Java and Maven)
   data           bring the real data set of the tests into target/data (needs Python and pip)
   gen-messages   write protocol/src/messages from the schemas of Kafka's jars
-  fuzz [MINUTES] run every fuzz target of protocol/ for MINUTES each (10 if not given)";
+  fuzz [MINUTES] run every fuzz target of protocol/ for MINUTES each (10 if not given)
+  bench-engine [--save]
+                 run the engine's criterion benchmarks beside their baseline, or make it anew";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -46,6 +49,7 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         ["gen-messages", "--check", "--jars", directory] => {
             gen_messages::run(Purpose::Check, Some(directory))
         }
+        ["bench-engine", arguments @ ..] => bench_engine::run(arguments),
         ["fuzz", minutes @ ..] => fuzz::run(minutes),
         _ => Err(Failure::new(USAGE)),
     }
