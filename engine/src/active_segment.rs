@@ -151,7 +151,7 @@ impl ActiveSegment {
         match self.offset_index.floor(|e| e.position <= position) {
             Found::Entry(entry) => Some(entry.position),
             Found::None => None,
-            Found::InFile => boundary_before(self.index_in_file.entries()?, position),
+            Found::InFile => boundary_before(&self.index_in_file.entries()?, position),
         }
     }
 }

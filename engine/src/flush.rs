@@ -6,11 +6,11 @@
 //! the kernel may have forgotten what it could not write.
 
 use crate::append::AppendError;
-use crate::atomic_file::sync_directory;
 use crate::file_name::{self, Kind};
 use crate::log::Log;
 use crate::partition_files;
 use crate::sealed_segment::SealedSegment;
+use crate::write::may_pass;
 use protocol::ids::Offset;
 use ring::file::File;
 use std::io;
@@ -45,7 +45,29 @@ pub struct Flush {
 #[must_use = "what was flushed must be given to finish_flush"]
 pub struct Flushed {
     recovery_point: Offset,
-    outcome: io::Result<()>,
+    outcome: Result<(), FlushError>,
+    /// What is to be flushed again, if nothing was lost.
+    sealed: Vec<Arc<SealedSegment>>,
+    names: bool,
+}
+
+/// Why a flush did not come to its end.
+#[derive(Debug)]
+enum FlushError {
+    /// A file could not be opened for want of descriptors or memory: no sync has failed, and the
+    /// next flush may succeed.
+    NotBegun(io::Error),
+    /// What is on the disk is not known any more.
+    Failed(io::Error),
+}
+
+impl FlushError {
+    fn of_open(error: io::Error) -> Self {
+        match may_pass(&error) {
+            true => Self::NotBegun(error),
+            false => Self::Failed(error),
+        }
+    }
 }
 
 impl Log {
@@ -103,10 +125,22 @@ impl Log {
         let Flushed {
             recovery_point,
             outcome,
+            sealed,
+            names,
         } = flushed;
-        if let Err(error) = outcome {
-            self.go_offline(&format!("flush failed: {error}"));
-            return Err(AppendError::Offline(error.to_string()));
+        match outcome {
+            Ok(()) => {}
+            Err(FlushError::NotBegun(error)) => {
+                tracing::warn!(partition = %self.topic_partition, %error, "a flush could not begin");
+                let newer = std::mem::replace(&mut self.flush.unsynced, sealed);
+                self.flush.unsynced.extend(newer);
+                self.flush.new_names |= names;
+                return Err(AppendError::WriteFailed(error.to_string()));
+            }
+            Err(FlushError::Failed(error)) => {
+                self.go_offline(&format!("flush failed: {error}"));
+                return Err(AppendError::Offline(error.to_string()));
+            }
         }
         if let Some(reason) = self.health.failure() {
             // The same disk failed elsewhere: what a sync said since then is not believed.
@@ -122,40 +156,52 @@ impl Log {
 impl Flush {
     /// Runs it.
     pub async fn run(mut self) -> Flushed {
-        let (active, recovery_point) = (self.active.take(), self.recovery_point);
+        let active = self.active.take();
         let mut outcome = Ok(());
         if self.names || !self.sealed.is_empty() {
-            outcome = ring::offload(move || self.sync_rest_blocking()).await;
+            (self, outcome) = ring::offload(move || {
+                let outcome = self.sync_rest_blocking();
+                (self, outcome)
+            })
+            .await;
         }
         if let (Ok(()), Some(file)) = (&outcome, &active) {
-            outcome = file.fdatasync().await;
+            outcome = file.fdatasync().await.map_err(FlushError::Failed);
         }
-        Flushed {
-            recovery_point,
-            outcome,
-        }
+        self.ended(outcome)
     }
 
     /// Runs it on this thread.
     pub(crate) fn run_blocking(self) -> Flushed {
         let outcome = self.sync_rest_blocking().and_then(|()| match &self.active {
-            Some(file) => rustix::fs::fdatasync(file).map_err(io::Error::from),
+            Some(file) => {
+                rustix::fs::fdatasync(file).map_err(|errno| FlushError::Failed(errno.into()))
+            }
             None => Ok(()),
         });
+        self.ended(outcome)
+    }
+
+    fn ended(self, outcome: Result<(), FlushError>) -> Flushed {
         Flushed {
             recovery_point: self.recovery_point,
             outcome,
+            sealed: self.sealed,
+            names: self.names,
         }
     }
 
     /// Syncs all but the active segment.
-    fn sync_rest_blocking(&self) -> io::Result<()> {
+    fn sync_rest_blocking(&self) -> Result<(), FlushError> {
         // A segment that was given up meanwhile need not be durable.
         for segment in self.sealed.iter().filter(|s| s.standing.is_in_use()) {
             match segment.file_blocking() {
-                Ok(file) => rustix::fs::fdatasync(file)?,
+                Ok(file) => {
+                    rustix::fs::fdatasync(file).map_err(|e| FlushError::Failed(e.into()))?;
+                    segment.is_durable();
+                }
                 Err(_) if !segment.standing.is_in_use() => continue,
-                Err(error) => return Err(error),
+                Err(error) => return Err(FlushError::of_open(error)),
             }
             for kind in [Kind::OffsetIndex, Kind::TimeIndex, Kind::TxnIndex] {
                 sync_if_there(&segment.path(kind))?;
@@ -176,19 +222,20 @@ impl Flush {
             sync_if_there(&txn_index)?;
         }
         if self.names || !self.sealed.is_empty() {
-            sync_directory(&self.directory)?;
+            sync_if_there(&self.directory)?;
         }
         match self.directory.parent() {
-            Some(parent) if self.names => sync_directory(parent),
+            Some(parent) if self.names => sync_if_there(parent),
             _ => Ok(()),
         }
     }
 }
 
-fn sync_if_there(path: &Path) -> io::Result<()> {
+/// Syncs a file or a directory. What is not there any more was given up.
+fn sync_if_there(path: &Path) -> Result<(), FlushError> {
     match std::fs::File::open(path) {
-        Ok(file) => file.sync_all(),
+        Ok(file) => file.sync_all().map_err(FlushError::Failed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+        Err(error) => Err(FlushError::of_open(error)),
     }
 }

@@ -1,7 +1,7 @@
 //! A finished index, or the finished part of one, mapped into memory when it is first needed.
 //!
 //! Mapping opens the file and touches its pages, which may wait for the disk: only from start-up
-//! code and `ring::offload`. Once mapped, look-ups read memory.
+//! code and `ring::offload`. Once mapped, look-ups read memory, until it is given up.
 //!
 //! Invariant, on which the safety of the maps rests: an index file is never shortened or written
 //! below a length that a map was made of; a different content comes as a new file by rename.
@@ -10,15 +10,20 @@ use crate::index_entry::{Entry, is_sound};
 use memmap2::{Mmap, MmapOptions};
 use std::fs::File;
 use std::io;
+use std::ops::Deref;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex};
 
 /// The first `bytes` of an index file.
 #[derive(Debug)]
 pub(crate) struct IndexMap {
     bytes: usize,
-    content: OnceLock<Content>,
+    content: Mutex<Option<Arc<Content>>>,
 }
+
+/// The entries of a map; they stay as long as this is held.
+#[derive(Clone, Debug)]
+pub(crate) struct Entries(Option<Arc<Content>>);
 
 #[derive(Debug)]
 enum Content {
@@ -32,7 +37,7 @@ impl IndexMap {
     pub(crate) fn new(bytes: usize) -> Self {
         Self {
             bytes,
-            content: OnceLock::new(),
+            content: Mutex::new(None),
         }
     }
 
@@ -42,18 +47,21 @@ impl IndexMap {
     }
 
     /// The entries, if they are mapped.
-    pub(crate) fn entries(&self) -> Option<&[u8]> {
+    pub(crate) fn entries(&self) -> Option<Entries> {
         if self.bytes == 0 {
-            return Some(&[]);
+            return Some(Entries(None));
         }
-        match self.content.get()? {
-            Content::Mapped(map) => Some(map),
-            Content::Rebuilt(entries) => Some(entries),
-        }
+        let content = self.content.lock().expect("nobody panics with it");
+        Some(Entries(Some(content.clone()?)))
+    }
+
+    /// Gives the map up; whoever holds its entries keeps them.
+    pub(crate) fn unmap(&self) {
+        *self.content.lock().expect("nobody panics with it") = None;
     }
 
     /// Maps the file and checks it. `None` if it is not a sound index of that length.
-    pub(crate) fn map<E: Entry>(&self, path: &Path) -> io::Result<Option<&[u8]>> {
+    pub(crate) fn map<E: Entry>(&self, path: &Path) -> io::Result<Option<Entries>> {
         if let Some(entries) = self.entries() {
             return Ok(Some(entries));
         }
@@ -61,7 +69,7 @@ impl IndexMap {
     }
 
     /// The same of a file that is open.
-    pub(crate) fn map_file<E: Entry>(&self, file: &File) -> io::Result<Option<&[u8]>> {
+    pub(crate) fn map_file<E: Entry>(&self, file: &File) -> io::Result<Option<Entries>> {
         if file.metadata()?.len() < self.bytes as u64 {
             return Ok(None);
         }
@@ -71,13 +79,30 @@ impl IndexMap {
         if !is_sound::<E>(&map) {
             return Ok(None);
         }
-        let _ = self.content.set(Content::Mapped(map));
-        Ok(self.entries())
+        Ok(Some(self.set(Content::Mapped(map))))
     }
 
     /// Takes entries that were made from the segment, in place of a damaged file.
-    pub(crate) fn set_rebuilt(&self, entries: Vec<u8>) {
-        let _ = self.content.set(Content::Rebuilt(entries));
+    pub(crate) fn set_rebuilt(&self, entries: Vec<u8>) -> Entries {
+        self.set(Content::Rebuilt(entries))
+    }
+
+    fn set(&self, content: Content) -> Entries {
+        let content = Arc::new(content);
+        *self.content.lock().expect("nobody panics with it") = Some(content.clone());
+        Entries(Some(content))
+    }
+}
+
+impl Deref for Entries {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self.0.as_deref() {
+            None => &[],
+            Some(Content::Mapped(map)) => map,
+            Some(Content::Rebuilt(entries)) => entries,
+        }
     }
 }
 
@@ -99,11 +124,15 @@ mod tests {
         .encode(&mut content);
         std::fs::write(&path, &content).unwrap();
         let index = IndexMap::new(8);
-        assert_eq!(index.entries(), None);
+        assert!(index.entries().is_none());
         let entries = index.map::<OffsetEntry>(&path).unwrap().unwrap();
-        assert_eq!(floor_position(entries, 9), Position(70));
+        assert_eq!(floor_position(&entries, 9), Position(70));
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(index.entries(), Some(&content[..]));
+        assert_eq!(&*index.entries().unwrap(), &content[..]);
+        index.unmap();
+        assert_eq!(&*entries, &content[..], "who holds it keeps it");
+        assert!(index.entries().is_none());
+        std::fs::write(&path, &content).unwrap();
         assert!(index.map::<OffsetEntry>(&path).unwrap().is_some());
     }
 
@@ -111,7 +140,7 @@ mod tests {
     fn an_empty_index_needs_no_file_and_a_short_or_damaged_one_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("i");
-        assert_eq!(IndexMap::new(0).entries(), Some(&[][..]));
+        assert_eq!(&*IndexMap::new(0).entries().unwrap(), &[] as &[u8]);
         assert!(IndexMap::new(8).map::<OffsetEntry>(&path).is_err());
         std::fs::write(&path, [0; 8]).unwrap();
         assert!(

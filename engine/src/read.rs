@@ -173,7 +173,7 @@ impl Log {
         let place = match self.segments.sealed.get(at) {
             Some(segment) => Place {
                 base: segment.base_offset,
-                file: segment.open_file()?.clone(),
+                file: segment.open_file()?,
                 end: segment.end,
                 start,
                 boundary: segment.boundary_before(reach),
@@ -298,8 +298,9 @@ impl PendingRead {
                 ..place
             },
             None => {
-                let mapped = self.active.index_in_file.entries().unwrap_or(&[]);
-                let boundary = place.boundary.max(boundary_before(mapped, reach));
+                let mapped = self.active.index_in_file.entries();
+                let known = mapped.and_then(|entries| boundary_before(&entries, reach));
+                let boundary = place.boundary.max(known);
                 Place { boundary, ..place }
             }
         }
@@ -335,9 +336,9 @@ impl PendingRead {
             let (index, path) = (index.clone(), self.active.offset_index.clone());
             ring::offload(move || map_index(&index, &path)).await?;
         }
-        let entries = index.entries().unwrap_or(&[]);
         let target = relative_to_search(offset, self.active.base_offset);
-        Ok(floor_position(entries, target))
+        let entries = index.entries();
+        Ok(entries.map_or(Position::ZERO, |entries| floor_position(&entries, target)))
     }
 }
 

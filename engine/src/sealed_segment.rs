@@ -1,8 +1,9 @@
 //! A finished segment: its bytes never change. Shared between the log and the reads in progress,
 //! which may outlive its deletion.
 //!
-//! Its file and indexes are opened when they are first needed. Opening and mapping may wait for
-//! the disk: the async functions do it without holding up the core.
+//! Its file and indexes are opened when they are needed, and closed when too many are open (see
+//! `open_segments`). Opening and mapping may wait for the disk: the async functions do it without
+//! holding up the core.
 
 use crate::batch_walk::{Walk, find_blocking, read_exact_at};
 use crate::file_name::{self, FileName, Kind, Stage};
@@ -10,13 +11,15 @@ use crate::file_standing::FileStanding;
 use crate::index_entry::{
     Entry, OffsetEntry, TimeEntry, boundary_before, floor_position, floor_time, relative_to_search,
 };
-use crate::index_map::IndexMap;
+use crate::index_map::{Entries, IndexMap};
 use crate::index_rule::{IndexRule, Indexed};
+use crate::open_segments::{self, OpenSegments};
 use protocol::ids::{Offset, Position, TimestampMs};
 use ring::file::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// A finished segment.
 #[derive(Debug)]
@@ -29,7 +32,10 @@ pub(crate) struct SealedSegment {
     pub(crate) standing: FileStanding,
     directory: Arc<Path>,
     index_interval_bytes: u32,
-    file: OnceLock<File>,
+    file: Mutex<Option<File>>,
+    /// Its file or indexes were used since `open_segments` looked.
+    used: AtomicBool,
+    pinned: AtomicBool,
     offset_index: IndexMap,
     time_index: IndexMap,
     largest_timestamp: OnceLock<TimestampMs>,
@@ -58,17 +64,28 @@ impl SealedSegment {
             standing: FileStanding::default(),
             directory,
             index_interval_bytes,
-            file: OnceLock::new(),
+            file: Mutex::new(None),
+            used: AtomicBool::new(false),
+            pinned: AtomicBool::new(false),
             offset_index: IndexMap::new(lengths.offset_index),
             time_index: IndexMap::new(lengths.time_index),
             largest_timestamp: OnceLock::new(),
         }
     }
 
-    /// Keeps a file that is open already.
+    /// Keeps the file that it was written through, open until it is durable: whoever opened it
+    /// anew might not hear of a write that failed in the background.
     pub(crate) fn with_file(self, file: File) -> Self {
-        let _ = self.file.set(file);
+        *self.slot() = Some(file);
+        self.pinned.store(true, Ordering::Relaxed);
         self
+    }
+
+    /// It was synced. Its file may be closed from now on.
+    pub(crate) fn is_durable(self: &Arc<Self>) {
+        if self.pinned.swap(false, Ordering::Relaxed) {
+            open_segments::of_process().opened(self);
+        }
     }
 
     /// The path of one of its files.
@@ -97,73 +114,131 @@ impl SealedSegment {
     }
 
     /// The file, if it is open.
-    pub(crate) fn open_file(&self) -> Option<&File> {
-        self.file.get()
+    pub(crate) fn open_file(&self) -> Option<File> {
+        self.used.store(true, Ordering::Relaxed);
+        self.slot().clone()
     }
 
     /// The file, opened on the ring if need be.
     pub(crate) async fn file(self: &Arc<Self>) -> io::Result<File> {
-        if let Some(file) = self.file.get() {
-            return Ok(file.clone());
+        if let Some(file) = self.open_file() {
+            return Ok(file);
         }
         let opened = File::open(self.path(Kind::Log), &OpenOptions::new().read(true)).await;
-        if !self.standing.is_in_use() {
-            // What was opened may be another segment's.
-            let segment = self.clone();
-            return ring::offload(move || segment.file_blocking()).await;
+        match opened {
+            Ok(opened) if self.standing.is_in_use() => {
+                Ok(self.keep(opened, open_segments::of_process()))
+            }
+            // What was opened may be another segment's; or room has to be made first.
+            _ => {
+                let segment = self.clone();
+                ring::offload(move || segment.file_blocking()).await
+            }
         }
-        let opened = opened?;
-        Ok(self.file.get_or_init(|| opened).clone())
     }
 
     /// The file, opened on this thread if need be.
-    pub(crate) fn file_blocking(&self) -> io::Result<File> {
-        if let Some(file) = self.file.get() {
-            return Ok(file.clone());
+    pub(crate) fn file_blocking(self: &Arc<Self>) -> io::Result<File> {
+        self.file_blocking_in(open_segments::of_process())
+    }
+
+    pub(crate) fn file_blocking_in(self: &Arc<Self>, open: &OpenSegments) -> io::Result<File> {
+        if let Some(file) = self.open_file() {
+            return Ok(file);
         }
-        let opened = self.open_blocking(Kind::Log, |path| std::fs::File::open(path))?;
-        let opened = File::from_std(opened);
-        Ok(self.file.get_or_init(|| opened).clone())
+        let opened = self.open_with_room(Kind::Log, open)?;
+        Ok(self.keep(File::from_std(opened), open))
+    }
+
+    /// Whether it was used since the last call.
+    pub(crate) fn take_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
+    }
+
+    /// Closes the file and unmaps the indexes. Who uses them keeps them.
+    pub(crate) fn close_files(&self) {
+        *self.slot() = None;
+        self.offset_index.unmap();
+        self.time_index.unmap();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_open(&self) -> bool {
+        self.slot().is_some()
+    }
+
+    fn keep(self: &Arc<Self>, opened: File, open: &OpenSegments) -> File {
+        let mut slot = self.slot();
+        if let Some(file) = &*slot {
+            return file.clone(); // Somebody else was faster.
+        }
+        *slot = Some(opened.clone());
+        drop(slot);
+        open.opened(self);
+        opened
+    }
+
+    /// Opens one of its files; if the process has no descriptor left, segments that nobody uses
+    /// are closed for it.
+    fn open_with_room(&self, kind: Kind, open: &OpenSegments) -> io::Result<std::fs::File> {
+        let file = || self.open_blocking(kind, |path| std::fs::File::open(path));
+        match file() {
+            Err(error) if out_of_descriptors(&error) => {
+                open.make_room();
+                file()
+            }
+            opened => opened,
+        }
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<File>> {
+        self.file.lock().expect("nobody panics with it")
     }
 
     /// Where to begin looking for an offset; the index is mapped on the helper thread if need be.
     pub(crate) async fn floor_position(self: &Arc<Self>, offset: Offset) -> io::Result<Position> {
-        if self.offset_index.entries().is_none() {
-            let segment = self.clone();
-            ring::offload(move || segment.map_indexes_blocking()).await?;
-        }
-        Ok(self.floor_mapped(offset))
+        self.used.store(true, Ordering::Relaxed);
+        let entries = match self.offset_index.entries() {
+            Some(entries) => entries,
+            None => {
+                let segment = self.clone();
+                ring::offload(move || segment.indexes_blocking()).await?.0
+            }
+        };
+        Ok(self.floor_in(&entries, offset))
     }
 
     /// Where to begin looking for an offset.
-    pub(crate) fn floor_position_blocking(&self, offset: Offset) -> io::Result<Position> {
-        self.map_indexes_blocking()?;
-        Ok(self.floor_mapped(offset))
+    pub(crate) fn floor_position_blocking(
+        self: &Arc<Self>,
+        offset: Offset,
+    ) -> io::Result<Position> {
+        let (entries, _) = self.indexes_blocking()?;
+        Ok(self.floor_in(&entries, offset))
     }
 
-    fn floor_mapped(&self, offset: Offset) -> Position {
-        let entries = self.offset_index.entries().expect("the index is mapped");
-        let target = relative_to_search(offset, self.base_offset);
-        floor_position(entries, target)
+    fn floor_in(&self, entries: &[u8], offset: Offset) -> Position {
+        floor_position(entries, relative_to_search(offset, self.base_offset))
     }
 
     /// The last beginning of a batch up to `position` that the index knows, if it is mapped.
     pub(crate) fn boundary_before(&self, position: Position) -> Option<Position> {
-        boundary_before(self.offset_index.entries()?, position)
+        boundary_before(&self.offset_index.entries()?, position)
     }
 
     /// The last time entry at or below a timestamp, as an absolute offset.
-    pub(crate) fn floor_time_blocking(&self, target: TimestampMs) -> io::Result<Option<Offset>> {
-        self.map_indexes_blocking()?;
-        let entries = self.time_index.entries().expect("the index is mapped");
-        Ok(floor_time(entries, target).map(|e| self.base_offset + i64::from(e.relative_offset)))
+    pub(crate) fn floor_time_blocking(
+        self: &Arc<Self>,
+        target: TimestampMs,
+    ) -> io::Result<Option<Offset>> {
+        let (_, entries) = self.indexes_blocking()?;
+        Ok(floor_time(&entries, target).map(|e| self.base_offset + i64::from(e.relative_offset)))
     }
 
     /// The largest timestamp of its records, as the last time entry has it, and the last offset
     /// of the batch; no timestamp if the index is empty.
-    pub(crate) fn max_timestamp_blocking(&self) -> io::Result<(TimestampMs, Offset)> {
-        self.map_indexes_blocking()?;
-        let entries = self.time_index.entries().expect("the index is mapped");
+    pub(crate) fn max_timestamp_blocking(self: &Arc<Self>) -> io::Result<(TimestampMs, Offset)> {
+        let (_, entries) = self.indexes_blocking()?;
         let Some(last) = entries.len().checked_sub(TimeEntry::BYTES) else {
             return Ok((TimestampMs::NONE, self.base_offset));
         };
@@ -194,19 +269,22 @@ impl SealedSegment {
         Ok(*self.largest_timestamp.get_or_init(|| timestamp))
     }
 
-    /// Maps both indexes; one that is damaged or missing is made anew.
-    fn map_indexes_blocking(&self) -> io::Result<()> {
-        if self.offset_index.entries().is_some() && self.time_index.entries().is_some() {
-            return Ok(());
+    /// Both indexes, mapped if need be; one that is damaged or missing is made anew.
+    fn indexes_blocking(self: &Arc<Self>) -> io::Result<(Entries, Entries)> {
+        self.used.store(true, Ordering::Relaxed);
+        if let Some(both) = self.offset_index.entries().zip(self.time_index.entries()) {
+            return Ok(both);
         }
+        // Its place among the open ones counts for the maps as well.
+        self.file_blocking()?;
         let offsets = missing_is_damaged(
             self.map_index_blocking::<OffsetEntry>(&self.offset_index, Kind::OffsetIndex),
         )?;
         let times = missing_is_damaged(
             self.map_index_blocking::<TimeEntry>(&self.time_index, Kind::TimeIndex),
         )?;
-        if offsets && times {
-            return Ok(());
+        if let Some(both) = offsets.zip(times) {
+            return Ok(both);
         }
         let path = self.path(Kind::Log);
         tracing::warn!(segment = %path.display(), "an index is damaged; building it anew");
@@ -216,21 +294,23 @@ impl SealedSegment {
                 crate::atomic_file::replace_derived(&self.path(kind), entries)?;
             }
         }
-        self.offset_index.set_rebuilt(offsets);
-        self.time_index.set_rebuilt(times);
-        Ok(())
+        let times = self.time_index.set_rebuilt(times);
+        Ok((self.offset_index.set_rebuilt(offsets), times))
     }
 
-    fn map_index_blocking<E: Entry>(&self, index: &IndexMap, kind: Kind) -> io::Result<bool> {
-        if index.entries().is_some() {
-            return Ok(true);
+    fn map_index_blocking<E: Entry>(
+        &self,
+        index: &IndexMap,
+        kind: Kind,
+    ) -> io::Result<Option<Entries>> {
+        if let Some(entries) = index.entries() {
+            return Ok(Some(entries));
         }
-        let file = self.open_blocking(kind, |path| std::fs::File::open(path))?;
-        Ok(index.map_file::<E>(&file)?.is_some())
+        index.map_file::<E>(&self.open_with_room(kind, open_segments::of_process())?)
     }
 
     /// The content of both indexes, from the batches' headers.
-    fn build_indexes_blocking(&self) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    fn build_indexes_blocking(self: &Arc<Self>) -> io::Result<(Vec<u8>, Vec<u8>)> {
         let (mut offsets, mut times) = (Vec::new(), Vec::new());
         let mut rule = IndexRule::new(self.base_offset, self.index_interval_bytes);
         find_blocking(
@@ -253,11 +333,16 @@ impl SealedSegment {
     }
 }
 
-fn missing_is_damaged(mapped: io::Result<bool>) -> io::Result<bool> {
+fn missing_is_damaged(mapped: io::Result<Option<Entries>>) -> io::Result<Option<Entries>> {
     match mapped {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         other => other,
     }
+}
+
+fn out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    Errno::from_io_error(error).is_some_and(|errno| [Errno::MFILE, Errno::NFILE].contains(&errno))
 }
 
 /// When a file was last changed.

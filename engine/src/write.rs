@@ -340,7 +340,7 @@ fn judge(error: &io::Error, cut: io::Result<()>) -> Failure {
 }
 
 /// Whether an error says that something ran out, rather than that something broke.
-fn may_pass(error: &io::Error) -> bool {
+pub(crate) fn may_pass(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let passing = [
         Errno::NOSPC,

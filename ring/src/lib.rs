@@ -24,6 +24,7 @@ mod driver;
 pub mod event;
 mod executor;
 pub mod file;
+pub mod file_limit;
 mod file_system;
 mod in_flight;
 pub mod mailbox;

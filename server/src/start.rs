@@ -91,6 +91,7 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
     }
     ring::signal::block().map_err(system("SIGTERM cannot be handled"))?;
     abort_on_panic();
+    share_out_descriptors();
     let listeners = listen::bind(&config)?;
     let directories = Arc::new(Directories::open(&config)?);
     let metadata_partition = TopicPartition::new(topic_name::CLUSTER_METADATA, PartitionIndex(0));
@@ -153,6 +154,26 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
         thread.join().expect("a panic ends the process");
     }
     Ok(())
+}
+
+/// A quarter of the files that the process may have open is for closed segments, up to a number
+/// whose maps stay within what the kernel allows a process; the rest is for the segments that are
+/// written, and for connections.
+fn share_out_descriptors() {
+    const OPEN_SEGMENTS_MAX: u64 = 16_384;
+    const OPEN_SEGMENTS_MIN: u64 = 16;
+    match ring::file_limit::raise() {
+        Ok(files) => {
+            let segments = (files / 4).clamp(OPEN_SEGMENTS_MIN, OPEN_SEGMENTS_MAX);
+            engine::set_open_segments_max(segments as usize);
+            tracing::debug!(
+                files,
+                segments,
+                "limits on open files and closed segments kept open"
+            );
+        }
+        Err(error) => tracing::warn!("the limit on open files cannot be raised: {error}"),
+    }
 }
 
 /// A broken invariant must not leave half a node behind.
