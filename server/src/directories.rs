@@ -3,14 +3,14 @@
 //! Shared by all shards. Everything here blocks on the disk: called at start, at the end, and
 //! through `ring::offload`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use engine::TopicPartition;
 use engine::config::LogConfig;
-use engine::directory::{DirectoryError, LoadOptions, LogDirectory};
+use engine::directory::{DirectoryError, LoadOptions, Loaded, LogDirectory};
 use engine::log::Log;
 use engine::{MetaProperties, MetaVersion, OpenError};
 use protocol::ids::{BrokerEpoch, BrokerId, Offset, Uuid};
@@ -76,17 +76,18 @@ pub struct Directories {
     loads: Mutex<Vec<usize>>,
     metadata: usize,
     cluster_id: String,
+    /// A directory of the configuration could not be opened.
+    incomplete: bool,
+    /// Names of the partitions whose logs could not be opened.
+    damaged: Mutex<HashSet<String>>,
 }
 
 impl Directories {
     /// Opens and locks all directories and makes sure that they belong together; writes
     /// `meta.properties` where there is none.
     pub fn open(config: &ServerConfig) -> Result<Directories, DirectoriesError> {
-        let all: Vec<LogDirectory> = config
-            .log_dirs
-            .iter()
-            .map(LogDirectory::open)
-            .collect::<Result<_, _>>()?;
+        let all = open_all(config)?;
+        let incomplete = all.len() < config.log_dirs.len();
         let known = all
             .iter()
             .find_map(|directory| directory.identity()?.cluster_id.clone());
@@ -95,10 +96,9 @@ impl Directories {
             .iter()
             .map(|directory| claim(directory, config.node_id, &cluster_id))
             .collect::<Result<_, _>>()?;
-        let metadata = config
-            .log_dirs
+        let metadata = all
             .iter()
-            .position(|path| *path == config.metadata_log_dir)
+            .position(|directory| directory.path() == config.metadata_log_dir)
             .unwrap_or(0);
         let loads = Mutex::new(vec![0; all.len()]);
         Ok(Directories {
@@ -107,6 +107,8 @@ impl Directories {
             loads,
             metadata,
             cluster_id,
+            incomplete,
+            damaged: Mutex::default(),
         })
     }
 
@@ -143,17 +145,29 @@ impl Directories {
                 now: clock::now_ms(),
                 config,
             };
-            let loaded = directory
-                .load_logs(&options)
-                .map_err(|source| DirectoriesError::Io {
-                    path: directory.path().to_owned(),
-                    source,
-                })?;
+            let loaded = directory.load_logs(&options).or_else(|source| {
+                let path = directory.path().to_owned();
+                directory.health().fail(&source.to_string());
+                match self.cannot_go_on() {
+                    Some(_) => Err(DirectoriesError::Io { path, source }),
+                    None => {
+                        tracing::error!("{} is offline: {source}", path.display());
+                        Ok(Loaded::default())
+                    }
+                }
+            })?;
             for (path, error) in loaded.failed {
                 tracing::error!(
                     "{} cannot be opened and stays offline: {error}",
                     path.display()
                 );
+                let name = path
+                    .file_name()
+                    .map(|name| name.to_string_lossy().into_owned());
+                self.damaged
+                    .lock()
+                    .expect("nobody panics with it")
+                    .extend(name);
             }
             self.loads.lock().expect("no panic while counting")[n] += loaded.logs.len();
             for log in loaded.logs {
@@ -182,6 +196,56 @@ impl Directories {
         }
     }
 
+    /// Makes the log of a partition that exists by the metadata and was not found: unless it may be
+    /// where nobody can look now.
+    pub fn create_missing_log(
+        &self,
+        partition: &TopicPartition,
+        topic_id: Uuid,
+        config: Arc<LogConfig>,
+    ) -> Result<Log, OpenError> {
+        let damaged = self.damaged.lock().expect("nobody panics with it");
+        let is_damaged = damaged.contains(&partition.to_string());
+        drop(damaged);
+        if is_damaged || self.incomplete || self.failed_count() > 0 {
+            return Err(OpenError::Io {
+                path: partition.to_string().into(),
+                source: io::Error::other(
+                    "its log cannot be opened, or may be in a failed directory",
+                ),
+            });
+        }
+        self.create_log(partition, topic_id, config)
+    }
+
+    /// How many directories have failed since they were opened.
+    pub fn failed_count(&self) -> usize {
+        let failed = |directory: &&LogDirectory| directory.health().failure().is_some();
+        self.all.iter().filter(failed).count()
+    }
+
+    /// Why the node has to end: the metadata log's directory failed, or all of them.
+    pub fn cannot_go_on(&self) -> Option<String> {
+        let metadata = &self.all[self.metadata];
+        if let Some(reason) = metadata.health().failure() {
+            let path = metadata.path().display();
+            return Some(format!(
+                "{path}, which holds the metadata log, failed: {reason}"
+            ));
+        }
+        (self.failed_count() == self.all.len()).then(|| "every log directory has failed".to_owned())
+    }
+
+    /// Whether the directory with this id has failed.
+    pub fn has_failed(&self, directory: Uuid) -> bool {
+        let at = self.ids.iter().position(|id| *id == directory);
+        at.is_some_and(|n| !self.is_usable(n))
+    }
+
+    fn is_usable(&self, n: usize) -> bool {
+        self.all[n].health().failure().is_none()
+    }
+
     /// Makes an empty log in the directory with the fewest partitions.
     pub fn create_log(
         &self,
@@ -192,8 +256,9 @@ impl Directories {
         let n = {
             let mut loads = self.loads.lock().expect("no panic while counting");
             let least = (0..loads.len())
+                .filter(|n| self.is_usable(*n))
                 .min_by_key(|n| loads[*n])
-                .expect("a log directory");
+                .unwrap_or(self.metadata);
             loads[least] += 1;
             least
         };
@@ -224,7 +289,8 @@ impl Directories {
 
     /// Writes the checkpoint files of all directories.
     pub fn write_checkpoints(&self, logs: &[LogCheckpoint]) -> io::Result<()> {
-        for (directory, id) in self.all.iter().zip(&self.ids) {
+        let usable = (0..self.all.len()).filter(|n| self.is_usable(*n));
+        for (directory, id) in usable.map(|n| (&self.all[n], &self.ids[n])) {
             let here = || logs.iter().filter(|log| log.directory == *id);
             let offsets = |offset: fn(&LogCheckpoint) -> Offset| -> Vec<_> {
                 here()
@@ -241,12 +307,32 @@ impl Directories {
         Ok(())
     }
 
-    /// The last act of a clean stop.
+    /// The last act of a clean stop. A directory that failed is not clean.
     pub fn mark_clean(&self, epoch: BrokerEpoch) -> io::Result<()> {
-        self.all
-            .iter()
-            .try_for_each(|directory| directory.mark_clean(epoch))
+        (0..self.all.len())
+            .filter(|n| self.is_usable(*n))
+            .try_for_each(|n| self.all[n].mark_clean(epoch))
     }
+}
+
+/// Opens all directories. One that cannot be read or written is left out, unless it is the only
+/// one, or the metadata log's.
+fn open_all(config: &ServerConfig) -> Result<Vec<LogDirectory>, DirectoriesError> {
+    let mut all = Vec::new();
+    for path in &config.log_dirs {
+        let only = config.log_dirs.len() == 1 || *path == config.metadata_log_dir;
+        match LogDirectory::open(path) {
+            Ok(directory) => all.push(directory),
+            Err(DirectoryError::Io { path, source }) if !only => {
+                tracing::error!(
+                    "{} cannot be used, its partitions are offline: {source}",
+                    path.display()
+                );
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(all)
 }
 
 /// Makes sure that a directory is this node's; an unused one becomes so. Answers its id.

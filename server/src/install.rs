@@ -94,10 +94,13 @@ async fn create_partitions(shard: &Rc<Shard>, image: &Image, topic_id: Uuid) {
                 let partition = Partition::new(topic.name.clone(), key, log, leader, &settings);
                 shard.add_partition(partition);
             }
-            Err(error) => tracing::error!(
-                "creating partition {}-{index} failed: {error}; it stays offline until the next start",
-                topic.name
-            ),
+            Err(error) => {
+                tracing::error!(
+                    "creating partition {}-{index} failed: {error}; it stays offline until the next start",
+                    topic.name
+                );
+                shard.node.offline.add(key);
+            }
         }
     }
 }
@@ -119,6 +122,7 @@ async fn remove_partitions(shard: &Rc<Shard>, image: &Image, topic_id: Uuid) {
         .filter(|p| p.key.topic_id == topic_id);
     for partition in gone {
         shard.remove_partition(&partition.key);
+        shard.node.offline.remove(&partition.key);
         let Some(log) = partition.retire().await else {
             continue;
         };

@@ -32,6 +32,7 @@ mod metadata_batches;
 mod metadata_log;
 mod metadata_snapshots;
 mod node;
+mod offline;
 mod offsets;
 mod partition;
 mod producer_ids;

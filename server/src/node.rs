@@ -13,6 +13,7 @@ use crate::config::describe::BrokerConfig;
 use crate::config::topic_log::{TopicSettings, topic_settings};
 use crate::connection_limits::ConnectionLimits;
 use crate::directories::Directories;
+use crate::offline::OfflinePartitions;
 
 /// See the module.
 pub struct Node {
@@ -24,6 +25,8 @@ pub struct Node {
     pub broker_id: BrokerId,
     /// Where the logs are.
     pub directories: Arc<Directories>,
+    /// What of them cannot be used.
+    pub offline: OfflinePartitions,
     /// How many connections there may be.
     pub connection_limits: ConnectionLimits,
 }

@@ -271,8 +271,12 @@ impl Partition {
 
     /// The log, to read from.
     pub fn log(&self) -> Result<Ref<'_, Log>, ErrorCode> {
-        Ref::filter_map(self.state.borrow(), |state| state.log.as_ref())
-            .map_err(|_| ErrorCode::NotLeaderOrFollower)
+        let log = Ref::filter_map(self.state.borrow(), |state| state.log.as_ref())
+            .map_err(|_| ErrorCode::NotLeaderOrFollower)?;
+        match log.is_offline() {
+            true => Err(ErrorCode::KafkaStorageError),
+            false => Ok(log),
+        }
     }
 
     /// Calls `call` with the log, to change it.
@@ -292,6 +296,18 @@ impl Partition {
     pub fn last_stable_offset(&self) -> Result<Offset, ErrorCode> {
         let high_watermark = self.leader().high_watermark();
         Ok(self.log()?.last_stable_offset(high_watermark))
+    }
+
+    /// Whether the log directory failed.
+    pub fn is_offline(&self) -> bool {
+        self.log()
+            .is_err_and(|error| error == ErrorCode::KafkaStorageError)
+    }
+
+    /// Lets all who wait for records look again.
+    pub fn wake_watches(&self) {
+        let watches = std::mem::take(&mut self.state.borrow_mut().watches);
+        watches.iter().for_each(|watch| watch.saw(u64::MAX));
     }
 
     fn is_busy(&self) -> bool {

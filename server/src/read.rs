@@ -220,9 +220,12 @@ impl Reading {
     /// What a partition gives, with its records if memory knows where they are, else with the
     /// plan to find them.
     fn plan(&self, shard: &Shard, part: &ReadPart) -> Result<Planned, ErrorCode> {
-        let partition = shard
-            .partition(&part.key)
-            .ok_or(ErrorCode::NotLeaderOrFollower)?;
+        let partition = shard.partition(&part.key).ok_or_else(|| {
+            match shard.node.offline.contains(&part.key) {
+                true => ErrorCode::KafkaStorageError,
+                false => ErrorCode::NotLeaderOrFollower,
+            }
+        })?;
         check_leader_epoch(&partition, part.current_leader_epoch)?;
         let last_stable_offset = partition.last_stable_offset()?;
         let high_watermark = partition.leader().high_watermark();

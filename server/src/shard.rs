@@ -23,6 +23,7 @@ use crate::fetch_waits::FetchWaits;
 use crate::mail::PostOffice;
 use crate::metadata_log::MetadataLog;
 use crate::node::Node;
+use crate::offline;
 use crate::partition::{Partition, PartitionKey};
 use crate::producer_ids::ProducerIds;
 use crate::watches::Watches;
@@ -169,9 +170,11 @@ impl Shard {
 
     /// Ends waits and connections whose time has come, for as long as the shard lives.
     pub async fn expire_forever(self: Rc<Self>) {
+        let mut failed_directories = 0;
         loop {
             ring::timer::sleep(EXPIRY_INTERVAL).await;
             let now = ring::timer::now();
+            offline::look_after_directories(&self, &mut failed_directories);
             let partitions: Vec<_> = self.partitions.borrow().values().cloned().collect();
             partitions
                 .iter()

@@ -28,6 +28,7 @@ use crate::listen::{self, BindError};
 use crate::mail::{Letter, MAILBOX_LETTERS_MAX, PostOffice};
 use crate::metadata_log::MetadataLog;
 use crate::node::Node;
+use crate::offline::OfflinePartitions;
 use crate::partition::{Partition, PartitionKey};
 use crate::quorum::{self, LedLog, QuorumError};
 use crate::replay::{ReplayFailure, replay};
@@ -109,6 +110,7 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
         shards,
         broker_id: config.node_id,
         directories,
+        offline: OfflinePartitions::default(),
         connection_limits: ConnectionLimits::new(
             config.max_connections,
             config.max_connections_per_ip,
@@ -224,13 +226,17 @@ fn deal_out(
                 || {
                     let settings = node.topic_settings(image, &topic.name);
                     let config = Arc::new(settings.log);
-                    node.directories.create_log(&partition, topic.id, config)
+                    node.directories
+                        .create_missing_log(&partition, topic.id, config)
                 },
                 Ok,
             );
             match log {
                 Ok(log) => dealt[owner(&key, node.shards).0].push((key, log)),
-                Err(error) => tracing::error!("{partition} stays offline: {error}"),
+                Err(error) => {
+                    tracing::error!("{partition} stays offline: {error}");
+                    node.offline.add(key);
+                }
             }
         }
     }

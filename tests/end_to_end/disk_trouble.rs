@@ -9,6 +9,7 @@ use chiplog_tests::node::{Disk, FailedStart, Node, Setup, Target};
 use chiplog_tests::raw::{batch, end_offset, produce_to};
 use chiplog_tests::state::{SOON, reach};
 use rdkafka::Offset;
+use rdkafka::consumer::Consumer;
 use rdkafka::message::Message;
 
 use crate::librdkafka::{consumer, read_to_ends};
@@ -159,4 +160,72 @@ fn a_port_in_use_is_named_at_start() {
     // The second node is never the one that answers; it has to end.
     let second = Node::try_start_with(Setup::new().set("listeners", &listener));
     assert_refused(second, &[&first.port().to_string()]);
+}
+
+/// Produces until the node refuses or goes; the error that it answered, if it did.
+fn produce_until_refused(node: &Node, topic: &str) -> Option<i16> {
+    let mut client = node.connect();
+    for number in 0..200 {
+        match produce_to(&mut client, topic, &batch(&[&value(number)])) {
+            Ok((0, _)) => {}
+            Ok((error, _)) => return Some(error),
+            Err(_) => return None,
+        }
+    }
+    panic!("{topic} takes everything, though its directory is gone");
+}
+
+#[test]
+fn a_failing_directory_takes_only_its_partitions_offline_and_the_last_one_the_node()
+-> io::Result<()> {
+    if Target::of_this_run() == Target::Kafka {
+        return Ok(());
+    }
+    let places = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let paths = places
+        .each_ref()
+        .map(|place| place.path().display().to_string());
+    let mut node = Node::start_with(Setup::new().set("log.dirs", &paths.join(",")));
+    let small_segments = [("segment.bytes", "200000")];
+    for topic in ["one", "two"] {
+        node.create_topic_with(topic, 1, &small_segments);
+    }
+    let holder = |topic: &str| {
+        let name = format!("{topic}-0");
+        places
+            .iter()
+            .position(|place| place.path().join(&name).is_dir())
+    };
+    let second = 1;
+    let (near, far) = match holder("one") == Some(second) {
+        true => ("two", "one"),
+        false => ("one", "two"),
+    };
+    assert_eq!(
+        (holder(near), holder(far)),
+        (Some(0), Some(second)),
+        "the second partition goes to the directory with fewer"
+    );
+
+    fs::remove_dir_all(places[second].path().join(format!("{far}-0")))?;
+    assert_eq!(produce_until_refused(&node, far), Some(KAFKA_STORAGE_ERROR));
+    let (error, _) = produce_to(&mut node.connect(), near, &batch(&[b"on"]))?;
+    assert_eq!(error, 0, "the other directory goes on");
+    let leader_of = |topic: &str| {
+        let client = consumer(&node, &[]);
+        let metadata = client.fetch_metadata(Some(topic), SOON).expect("metadata");
+        metadata.topics()[0].partitions()[0].leader()
+    };
+    reach("the metadata shows no leader", SOON, || {
+        (leader_of(far) == -1).then_some(())
+    });
+    assert_ne!(leader_of(near), -1);
+    assert!(node.output().contains("log directory is offline"));
+
+    fs::remove_dir_all(places[0].path().join(format!("{near}-0")))?;
+    let _ = produce_until_refused(&node, near);
+    reach("the node ends with its last directory", SOON, || {
+        (!node.is_running()).then_some(())
+    });
+    Ok(())
 }

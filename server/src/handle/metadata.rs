@@ -16,6 +16,7 @@ use protocol::messages::metadata::{
 
 use crate::authorized_operations;
 use crate::handle::create_topics;
+use crate::partition::PartitionKey;
 use crate::reply_queue::Outcome;
 use crate::request::Request;
 use crate::shard::Shard;
@@ -167,9 +168,13 @@ fn topics<'a>(
 
 fn known<'a>(shard: &Shard, topic: &'a Topic) -> MetadataResponseTopic<'a> {
     let partitions = topic.partitions.iter().map(|(index, partition)| {
-        let online = partition
-            .leader
-            .is_some_and(|leader| leader == shard.node.broker_id);
+        let key = PartitionKey {
+            topic_id: topic.id,
+            partition: *index,
+        };
+        let broken = shard.node.offline.contains(&key);
+        let leader = partition.leader.filter(|_| !broken);
+        let online = leader == Some(shard.node.broker_id);
         let ids = |ids: &[protocol::ids::BrokerId]| ids.iter().map(|id| id.0).collect();
         MetadataResponsePartition {
             error_code: match online {
@@ -177,11 +182,14 @@ fn known<'a>(shard: &Shard, topic: &'a Topic) -> MetadataResponseTopic<'a> {
                 false => ErrorCode::LeaderNotAvailable.code(),
             },
             partition_index: index.0,
-            leader_id: partition.leader.map_or(-1, |leader| leader.0),
+            leader_id: leader.map_or(-1, |leader| leader.0),
             leader_epoch: partition.leader_epoch.0,
             replica_nodes: ids(&partition.replicas),
             isr_nodes: ids(&partition.isr),
-            offline_replicas: Vec::new(),
+            offline_replicas: broken
+                .then_some(shard.node.broker_id.0)
+                .into_iter()
+                .collect(),
         }
     });
     MetadataResponseTopic {
