@@ -171,9 +171,6 @@ pub enum AppendError {
     /// again.
     #[error("the log could not be written: {0}")]
     WriteFailed(String),
-    /// A timestamp type that only a broker may set.
-    #[error("a producer may not set the timestamp type to LogAppendTime")]
-    InvalidTimestampType,
     /// A write failed in a way that leaves the file in doubt; the log takes nothing any more.
     #[error("log is offline: {0}")]
     Offline(String),
@@ -198,9 +195,9 @@ impl AppendError {
         match self {
             Self::Corrupt(_) => ErrorCode::CorruptMessage,
             Self::InvalidRecord(_) | Self::InvalidRecords { .. } => ErrorCode::InvalidRecord,
-            Self::InvalidTimestamp { .. }
-            | Self::InvalidTimestamps { .. }
-            | Self::InvalidTimestampType => ErrorCode::InvalidTimestamp,
+            Self::InvalidTimestamp { .. } | Self::InvalidTimestamps { .. } => {
+                ErrorCode::InvalidTimestamp
+            }
             Self::UnsupportedFormat(_) => ErrorCode::UnsupportedForMessageFormat,
             Self::BatchTooLarge { .. } | Self::RecordsTooLarge { .. } => ErrorCode::MessageTooLarge,
             Self::RecordSetTooLarge { .. } => ErrorCode::RecordListTooLarge,

@@ -18,7 +18,7 @@ use crate::txn_index::{self, NewEntries};
 use crate::write::Write;
 use bytes::Bytes;
 use protocol::batch::control::TransactionResult;
-use protocol::batch::{self, PATCHED_LEN, RECORDS_AT};
+use protocol::batch::{PATCHED_LEN, RECORDS_AT};
 use protocol::ids::{LeaderEpoch, Offset, Position, TimestampMs};
 
 /// What `finish` has to know of the write in flight.
@@ -233,9 +233,6 @@ impl Assembly<'_> {
         }
         let config = &self.log.config;
         let batch = &append.first;
-        if batch.header.attributes.timestamp_type() == batch::TimestampType::LogAppendTime {
-            return Err(AppendError::InvalidTimestampType);
-        }
         let max = batch.header.max_timestamp;
         let (min, max) = match batch.times {
             Times::OfHeader => (max, max),

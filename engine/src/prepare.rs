@@ -57,7 +57,8 @@ impl Preparation {
             return None;
         }
         let stored = stored_otherwise(&queued.first.header, queued.origin, config);
-        if stored.is_none() && !looks_at_records(queued.origin, config) {
+        let claims = claims_append_time(&queued.first.header, queued.origin);
+        if stored.is_none() && !claims && !looks_at_records(queued.origin, config) {
             return None;
         }
         let work = Work::Batch {
@@ -220,10 +221,15 @@ fn stored_otherwise(header: &BatchHeader, origin: Origin, config: &LogConfig) ->
     }
     // A producer that says that the broker set its timestamps; on a topic where brokers do not,
     // the records have the time that it claims, as if they had come with it.
-    let claims = header.attributes.timestamp_type() == batch::TimestampType::LogAppendTime
+    let holds = claims_append_time(header, origin)
         && config.timestamp_type == TimestampType::CreateTime
         && header.max_timestamp != TimestampMs::NONE;
-    (origin.is_client() && claims).then(|| came.into())
+    holds.then(|| came.into())
+}
+
+/// Whether a client says that the broker set the timestamps of what it sends.
+fn claims_append_time(header: &BatchHeader, origin: Origin) -> bool {
+    origin.is_client() && header.attributes.timestamp_type() == batch::TimestampType::LogAppendTime
 }
 
 fn times(seen: RecordTimes, now: Option<TimestampMs>) -> Times {

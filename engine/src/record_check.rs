@@ -90,7 +90,7 @@ impl<'a> Inspection<'a> {
                 .then(|| format!("timestamp {timestamp} is not within [{earliest}, {latest}]"));
         }
         (timestamp_type == batch::TimestampType::LogAppendTime)
-            .then(|| AppendError::InvalidTimestampType.to_string())
+            .then(|| "a producer may not set the timestamp type to LogAppendTime".into())
     }
 
     /// Refuses the record that is to be looked at next, or being looked at.

@@ -6,8 +6,10 @@
 //! do not nest. Reading one decompresses it, within a limit on the whole set.
 
 mod builder;
+mod down_conversion;
 
 pub use builder::{LegacyBuilder, LegacyMagic};
+pub use down_conversion::{DownConversionError, down_convert, too_large_message};
 
 use crate::batch::{Attributes, Compression, TimestampType};
 use crate::checksum;

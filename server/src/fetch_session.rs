@@ -351,6 +351,7 @@ mod tests {
             diverging: None,
             aborted: None,
             slice: None,
+            converted: None,
         }
     }
 

@@ -11,13 +11,14 @@ use crate::partition::AppendOutcome;
 /// The outcome of an append that was refused or failed.
 pub fn of_append(error: &AppendError) -> AppendOutcome {
     let message = match error {
-        AppendError::InvalidRecord(_) | AppendError::InvalidRecords { .. } => {
-            Some(error.to_string())
-        }
+        AppendError::InvalidRecord(_)
+        | AppendError::InvalidRecords { .. }
+        | AppendError::InvalidTimestamps { .. } => Some(error.to_string()),
         _ => None,
     };
     AppendOutcome {
         message,
+        record_errors: error.record_errors().to_vec(),
         ..AppendOutcome::refused(error.code())
     }
 }

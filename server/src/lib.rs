@@ -17,6 +17,7 @@ mod connection;
 mod connection_limits;
 mod directories;
 mod dispatch;
+mod down_conversion;
 mod entropy;
 mod fetch_session;
 mod fetch_waits;

@@ -6,6 +6,7 @@
 //! Invariants: `log_start <= last_stable <= high_watermark <= log_end`; no borrow of the state is
 //! held across an await; at most one write and one flush are in flight.
 
+mod arriving;
 mod flushing;
 mod retention;
 
@@ -15,10 +16,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use engine::FlushTo;
 use engine::Written;
-use engine::append::{Append, AppendError, Appended, Origin};
+use engine::append::{AppendError, Appended, RecordError};
 use engine::log::Log;
 use protocol::error::ErrorCode;
 use protocol::ids::{Offset, PartitionIndex, TimestampMs, Uuid};
@@ -26,11 +26,12 @@ use replication::Leader;
 use ring::event::Event;
 
 use crate::clock;
-use crate::config::topic_log::TopicSettings;
+use crate::config::topic_log::{Conversion, TopicSettings};
 use crate::gather::Gather;
 use crate::kafka_error;
 use crate::unflushed::{FinishedWrite, Unflushed};
 use crate::watch::Watch;
+use arriving::Arriving;
 
 /// Which partition, for every shard: topics that are created anew get a new id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,6 +60,8 @@ pub struct AppendOutcome {
     pub error: ErrorCode,
     /// A text for the client, where Kafka gives one.
     pub message: Option<String>,
+    /// The records that were refused, where each was looked at (KIP-467).
+    pub record_errors: Vec<RecordError>,
     /// The offset of the first record; -1 with an error.
     pub base_offset: Offset,
     /// The time of append where the topic stamps it, else -1.
@@ -73,6 +76,7 @@ impl AppendOutcome {
         AppendOutcome {
             error,
             message: None,
+            record_errors: Vec::new(),
             base_offset: Offset(-1),
             log_append_time: TimestampMs(-1),
             log_start_offset: Offset(-1),
@@ -106,7 +110,8 @@ pub struct Partition {
     /// The topic's id and the partition's index.
     pub key: PartitionKey,
     state: RefCell<State>,
-    /// Notified when no write is in flight and none is queued, or when a flush has ended.
+    /// Notified when no write is in flight and none is queued, when a flush has ended, or when
+    /// nothing is being prepared any more.
     written: Event,
 }
 
@@ -115,6 +120,8 @@ struct State {
     log: Option<Log>,
     leader: Leader,
     min_insync_replicas: usize,
+    conversion: Conversion,
+    arriving: Arriving,
     writing: bool,
     /// A task flushes what is due.
     flushing: bool,
@@ -145,6 +152,8 @@ impl Partition {
             log: Some(log),
             leader,
             min_insync_replicas: settings.min_insync_replicas,
+            conversion: settings.conversion,
+            arriving: Arriving::default(),
             writing: false,
             flushing: false,
             flush_wanted: false,
@@ -168,6 +177,7 @@ impl Partition {
     pub fn configure(&self, settings: &TopicSettings) {
         let mut state = self.state.borrow_mut();
         state.min_insync_replicas = settings.min_insync_replicas;
+        state.conversion = settings.conversion;
         if let Some(log) = &mut state.log {
             log.set_config(Arc::new(settings.log.clone()));
         }
@@ -194,38 +204,6 @@ impl Partition {
             );
         }
         log
-    }
-
-    /// Appends one producer's batches. The outcome arrives in `wait`; the write itself happens at
-    /// the end of this turn together with everything else that is ready for this partition.
-    pub fn append(self: &Rc<Self>, batches: Bytes, origin: Origin, wait: AppendWait) {
-        let mut state = self.state.borrow_mut();
-        let token = state.next_token;
-        let append = Append {
-            token,
-            batches,
-            leader_epoch: state.leader.epoch(),
-            origin,
-        };
-        let refused = match &mut state.log {
-            None => Some(AppendOutcome::refused(ErrorCode::NotLeaderOrFollower)),
-            Some(log) => log
-                .enqueue(append)
-                .err()
-                .map(|error| kafka_error::of_append(&error)),
-        };
-        if let Some(refused) = refused {
-            drop(state);
-            wait.gather.put(wait.slot, refused);
-            return;
-        }
-        state.next_token += 1;
-        state.appending.push_back((token, wait));
-        let start = !std::mem::replace(&mut state.writing, true);
-        drop(state);
-        if start {
-            ring::spawn(self.clone().write_queued());
-        }
     }
 
     /// Refuses acks=all while too few replicas are in sync.
@@ -287,6 +265,11 @@ impl Partition {
         }
     }
 
+    /// What the topic says of clients that want its records otherwise than they are stored.
+    pub fn conversion(&self) -> Conversion {
+        self.state.borrow().conversion
+    }
+
     /// The leader state.
     pub fn leader(&self) -> Ref<'_, Leader> {
         Ref::map(self.state.borrow(), |state| &state.leader)
@@ -312,7 +295,7 @@ impl Partition {
 
     fn is_busy(&self) -> bool {
         let state = self.state.borrow();
-        state.writing || state.flushing || state.cleaning
+        state.arriving.is_busy() || state.writing || state.flushing || state.cleaning
     }
 
     async fn write_queued(self: Rc<Self>) {
@@ -402,6 +385,7 @@ impl State {
         let outcome = AppendOutcome {
             error: ErrorCode::None,
             message: None,
+            record_errors: Vec::new(),
             base_offset: appended.first_offset,
             log_append_time: appended.log_append_time,
             log_start_offset: appended.log_start_offset,

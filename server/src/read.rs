@@ -11,6 +11,7 @@ use engine::{PendingRead, Read, ReadFrom};
 use protocol::error::ErrorCode;
 use protocol::ids::{LeaderEpoch, Offset};
 
+use crate::config::topic_log::Conversion;
 use crate::kafka_error;
 use crate::mail::{Done, Question};
 use crate::partition::{Partition, PartitionKey};
@@ -50,12 +51,23 @@ pub enum FirstBatch {
     Limited,
 }
 
+/// Which formats and codecs a fetching client knows, by its request's version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Knows {
+    /// Batches; else only what came before, which needs conversion.
+    pub batches: bool,
+    /// Zstandard (KIP-110).
+    pub zstd: bool,
+}
+
 /// A fetch's partitions on one shard, in its order.
 pub struct ReadQuestion {
     /// The partitions.
     pub parts: Vec<ReadPart>,
     /// How far they may be read.
     pub isolation: Isolation,
+    /// What the client can read.
+    pub knows: Knows,
     /// Byte limit for all of them together.
     pub max_bytes: usize,
     /// Whether the first batch found ignores the limits.
@@ -81,6 +93,8 @@ pub struct PartRead {
     pub aborted: Option<Vec<AbortedTransaction>>,
     /// The records.
     pub slice: Option<LogSlice>,
+    /// The records in the format of an old client, in place of the slice.
+    pub converted: Option<Vec<u8>>,
 }
 
 impl PartRead {
@@ -94,6 +108,7 @@ impl PartRead {
             diverging: None,
             aborted: None,
             slice: None,
+            converted: None,
         }
     }
 
@@ -227,6 +242,7 @@ impl Reading {
             }
         })?;
         check_leader_epoch(&partition, part.current_leader_epoch)?;
+        check_format(partition.conversion(), self.question.knows)?;
         let last_stable_offset = partition.last_stable_offset()?;
         let high_watermark = partition.leader().high_watermark();
         let log = partition.log()?;
@@ -238,6 +254,7 @@ impl Reading {
             diverging: None,
             aborted: None,
             slice: None,
+            converted: None,
         };
         if part.last_fetched_epoch >= LeaderEpoch(0) {
             let end = log
@@ -311,6 +328,18 @@ impl Planned {
         }
         Ok(answer)
     }
+}
+
+/// A client must know the codec that the topic's records all have; and if it does not know batches,
+/// the topic must allow that they are converted.
+fn check_format(conversion: Conversion, knows: Knows) -> Result<(), ErrorCode> {
+    if conversion.needs_zstd && !knows.zstd {
+        return Err(ErrorCode::UnsupportedCompressionType);
+    }
+    if !conversion.is_enabled && !knows.batches {
+        return Err(ErrorCode::UnsupportedVersion);
+    }
+    Ok(())
 }
 
 /// A client that knows an older leader epoch is fenced, one that knows a newer one must wait

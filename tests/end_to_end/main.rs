@@ -15,6 +15,7 @@ mod idempotence;
 mod java_clients;
 mod librdkafka;
 mod metadata_survives;
+mod record_formats;
 mod retention;
 mod round_trip;
 mod topics;

@@ -10,6 +10,7 @@
 
 pub mod flights;
 pub mod java;
+pub mod messages;
 pub mod node;
 pub mod place;
 pub mod raw;

@@ -4,7 +4,8 @@ use controller::config_key::ConfigValue;
 use controller::config_source::Sources;
 use controller::image::Overrides;
 use controller::topic_config::topic_key;
-use engine::config::{Cleanup, LogConfig, TimestampType};
+use engine::config::{Cleanup, LogConfig, StoredCompression, TimestampType};
+use protocol::compression::{Compression, Encoding};
 
 use super::ServerConfig;
 
@@ -15,12 +16,19 @@ pub struct TopicSettings {
     pub log: LogConfig,
     /// `min.insync.replicas`.
     pub min_insync_replicas: usize,
-    /// `compression.type`.
-    pub compression_type: String,
-    /// `message.downconversion.enable`.
-    pub down_conversion_enable: bool,
+    /// What clients get that want its records otherwise than they are stored.
+    pub conversion: Conversion,
     /// `unclean.leader.election.enable`.
     pub unclean_leader_election_enable: bool,
+}
+
+/// What a topic says of clients that want its records otherwise than they are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conversion {
+    /// `message.downconversion.enable`: old clients get old formats.
+    pub is_enabled: bool,
+    /// `compression.type` is zstd: clients must know it.
+    pub needs_zstd: bool,
 }
 
 struct Effective<'a> {
@@ -52,6 +60,20 @@ impl Effective<'_> {
 
     fn text(&self, name: &str) -> String {
         self.value(name).to_string()
+    }
+
+    /// `compression.type`, and the level of its codec.
+    fn stored_compression(&self) -> StoredCompression {
+        let level = |name| i32::try_from(self.whole(name)).ok();
+        let (compression, level) = match &*self.text("compression.type") {
+            "uncompressed" => (Compression::None, None),
+            "gzip" => (Compression::Gzip, level("compression.gzip.level")),
+            "snappy" => (Compression::Snappy, None),
+            "lz4" => (Compression::Lz4, level("compression.lz4.level")),
+            "zstd" => (Compression::Zstd, level("compression.zstd.level")),
+            _ => return StoredCompression::Producer,
+        };
+        StoredCompression::Always(Encoding { compression, level })
     }
 
     fn has_word(&self, name: &str, word: &str) -> bool {
@@ -109,6 +131,7 @@ pub fn topic_settings(
         timestamp_before_ms_max: topic.timestamp_limit("message.timestamp.before.max.ms"),
         timestamp_after_ms_max: topic.timestamp_limit("message.timestamp.after.max.ms"),
         validation: config.validation,
+        compression: topic.stored_compression(),
         flush_records: topic.whole("flush.messages"),
         flush_interval_ms: topic.whole("flush.ms"),
         file_delete_delay_ms: topic.whole("file.delete.delay.ms"),
@@ -120,8 +143,10 @@ pub fn topic_settings(
     TopicSettings {
         log,
         min_insync_replicas: topic.size("min.insync.replicas") as usize,
-        compression_type: topic.text("compression.type"),
-        down_conversion_enable: topic.flag("message.downconversion.enable"),
+        conversion: Conversion {
+            is_enabled: topic.flag("message.downconversion.enable"),
+            needs_zstd: topic.text("compression.type") == "zstd",
+        },
         unclean_leader_election_enable: topic.flag("unclean.leader.election.enable"),
     }
 }
@@ -143,6 +168,8 @@ mod tests {
         let broker = BrokerConfig::new(&config, &Image::new("c"));
         let overrides = Overrides::from([
             ("cleanup.policy".to_owned(), "compact".to_owned()),
+            ("compression.type".to_owned(), "gzip".to_owned()),
+            ("compression.gzip.level".to_owned(), "9".to_owned()),
             ("max.compaction.lag.ms".to_owned(), "60000".to_owned()),
             (
                 "message.timestamp.difference.max.ms".to_owned(),
@@ -161,9 +188,17 @@ mod tests {
             }
         );
         assert_eq!(settings.log.validation, engine::config::Validation::Strict);
+        assert_eq!(
+            settings.log.compression,
+            StoredCompression::Always(Encoding {
+                compression: Compression::Gzip,
+                level: Some(9)
+            })
+        );
         let plain = topic_settings(&config, &broker.sources(), &Overrides::new());
         assert_eq!(plain.log.segment_age_ms_max, 3_600_000);
         assert_eq!(plain.log.retention_ms_max, Some(604_800_000));
         assert_eq!(plain.log.retention_bytes_max, None);
+        assert_eq!(plain.log.compression, StoredCompression::Producer);
     }
 }

@@ -1,5 +1,6 @@
 //! Fetch: reads on the shards that own the partitions, waits for `min.bytes` or `max.wait.ms`,
-//! and answers with file slices that the connection sends without copying (KIP-74, 227, 516).
+//! and answers with file slices that the connection sends without copying (KIP-74, 227, 516). Only
+//! clients older than batches have their records converted.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use engine::LogSlice;
 use protocol::error::ErrorCode;
 use protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Uuid};
+use protocol::legacy_record_set::LegacyMagic;
 use protocol::messages::fetch::{
     AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse,
     PartitionData,
@@ -17,9 +19,10 @@ use protocol::messages::fetch::{
 use protocol::wire::Records;
 use ring::net::Piece;
 
+use crate::down_conversion::{Wanted, convert};
 use crate::fetch_session::{FetchPart, FetchTarget, Naming, SessionClaim};
 use crate::partition::PartitionKey;
-use crate::read::{FirstBatch, Isolation, PartRead, ReadPart, ReadQuestion};
+use crate::read::{FirstBatch, Isolation, Knows, PartRead, ReadPart, ReadQuestion};
 use crate::reply_queue::Outcome;
 use crate::request::Request;
 use crate::scatter::Scatter;
@@ -30,10 +33,17 @@ use crate::watch::Ticket;
 const BY_ID_SINCE: i16 = 13;
 /// Versions below need the records in format 0 or 1.
 const FORMAT_2_SINCE: i16 = 4;
+/// Versions below need the records in format 0.
+const FORMAT_1_SINCE: i16 = 2;
+/// Versions below do not know Zstandard.
+const ZSTD_SINCE: i16 = 10;
+/// Versions below do not know KAFKA_STORAGE_ERROR.
+const STORAGE_ERROR_SINCE: i16 = 6;
 
 /// Limits of one fetch.
 struct Limits {
     isolation: Isolation,
+    knows: Knows,
     max_bytes: usize,
     min_bytes: usize,
     first_batch: FirstBatch,
@@ -85,6 +95,9 @@ pub async fn fetch(shard: Rc<Shard>, request: Request) -> Outcome {
         Ok(ended) => ended,
         Err(error) => return request.reply(&session_error(error), FetchResponse::encode),
     };
+    if version < STORAGE_ERROR_SINCE {
+        convert_for_old_client(version, &parts, &mut reads).await;
+    }
     let slices = RefCell::new(Vec::new());
     let responses = topic_responses(&parts, &mut reads, &told, naming, &slices);
     let response = FetchResponse {
@@ -165,6 +178,10 @@ async fn read_until_enough(
             1 => Isolation::ReadCommitted,
             _ => Isolation::ReadUncommitted,
         },
+        knows: Knows {
+            batches: request.version() >= FORMAT_2_SINCE,
+            zstd: request.version() >= ZSTD_SINCE,
+        },
         max_bytes,
         min_bytes: (body.min_bytes.max(0) as usize).min(max_bytes),
         first_batch: match request.version() {
@@ -179,7 +196,7 @@ async fn read_until_enough(
     };
     let fixed: Vec<Option<ErrorCode>> = parts
         .iter()
-        .map(|part| refuse(shard, request, replica_id, part))
+        .map(|part| refuse(shard, replica_id, part))
         .collect();
     let may_wait = !wait.is_zero()
         && limits.min_bytes > 0
@@ -242,12 +259,7 @@ impl Drop for Watching {
 }
 
 /// Why a partition is not read at all.
-fn refuse(
-    shard: &Shard,
-    request: &Request,
-    replica_id: i32,
-    part: &FetchPart,
-) -> Option<ErrorCode> {
+fn refuse(shard: &Shard, replica_id: i32, part: &FetchPart) -> Option<ErrorCode> {
     let image = shard.image();
     if part.target.topic.is_empty() {
         return Some(ErrorCode::UnknownTopicId);
@@ -263,9 +275,6 @@ fn refuse(
     }
     if replica_id >= 0 {
         return Some(ErrorCode::NotLeaderOrFollower); // No other broker has a replica.
-    }
-    if request.version() < FORMAT_2_SINCE {
-        return Some(ErrorCode::UnsupportedVersion);
     }
     None
 }
@@ -292,6 +301,7 @@ async fn read_once(
     let reads = scatter.gather(shard, |parts| ReadQuestion {
         parts,
         isolation: limits.isolation,
+        knows: limits.knows,
         max_bytes: limits.max_bytes,
         first_batch: limits.first_batch,
         watch: watch.map(|(ticket, needed)| (ticket, needed.div_ceil(shards))),
@@ -328,6 +338,28 @@ fn within(limits: &Limits, mut reads: Vec<PartRead>) -> Vec<PartRead> {
         left = left.saturating_sub(bytes);
     }
     reads
+}
+
+/// Puts the reads into the formats and the error codes that clients of old versions know.
+async fn convert_for_old_client(version: i16, parts: &[FetchPart], reads: &mut [PartRead]) {
+    let magic = match version {
+        ..FORMAT_1_SINCE => LegacyMagic::V0,
+        _ => LegacyMagic::V1,
+    };
+    for (part, read) in parts.iter().zip(reads) {
+        if version < FORMAT_2_SINCE
+            && let Some(slice) = read.slice.take()
+        {
+            let from = part.fetch_offset;
+            match convert(slice, Wanted { magic, from }).await {
+                Ok(set) => read.converted = Some(set),
+                Err(error) => *read = PartRead::failed(error),
+            }
+        }
+        if read.error == ErrorCode::KafkaStorageError {
+            read.error = ErrorCode::NotLeaderOrFollower;
+        }
+    }
 }
 
 /// The partitions that the reply names, grouped by topic in the order of `parts`.
@@ -367,9 +399,10 @@ fn partition_data(
     read: &mut PartRead,
     slices: &RefCell<Vec<Option<LogSlice>>>,
 ) -> PartitionData<'static> {
-    let records = match read.slice.take() {
-        None => Records::Bytes(Cow::Borrowed(&[])),
-        Some(slice) => {
+    let records = match (read.converted.take(), read.slice.take()) {
+        (Some(set), _) => Records::Bytes(Cow::Owned(set)),
+        (None, None) => Records::Bytes(Cow::Borrowed(&[])),
+        (None, Some(slice)) => {
             let mut slices = slices.borrow_mut();
             let len = slice.len;
             slices.push(Some(slice));

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
+use engine::append::RecordError;
 use protocol::batch::{BatchError, BatchHeader, Compression};
 use protocol::error::ErrorCode;
 use protocol::ids::PartitionIndex;
 use protocol::messages::produce::{
-    PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceResponse,
 };
 
 use crate::append::{AppendPart, AppendQuestion};
@@ -96,7 +97,8 @@ async fn append(
 }
 
 /// What Kafka's `ProduceRequest.validateRecords` refuses, before the log is asked: no batch, more
-/// than one batch, another format than 2, zstd below version 7.
+/// than one batch, another format than 2, zstd below version 7. Versions below 3 may bring anything;
+/// what is not even one message is taken for nothing, and nothing is stored.
 fn usable_records<'a>(
     version: i16,
     partition: &'a PartitionProduceData<'_>,
@@ -114,10 +116,10 @@ fn usable_records<'a>(
         .and_then(|records| records.bytes());
     let records = records.unwrap_or_default();
     if version < 3 {
-        return refuse(
-            ErrorCode::UnsupportedForMessageFormat,
-            "Message formats 0 and 1 are not stored by this server.",
-        );
+        return match holds_a_message(records) {
+            true => Ok(records),
+            false => Err(AppendOutcome::refused(ErrorCode::None)),
+        };
     }
     if records.is_empty() {
         return refuse(
@@ -135,19 +137,28 @@ fn usable_records<'a>(
         }
         Err(_) => return Err(AppendOutcome::refused(ErrorCode::CorruptMessage)),
     };
-    if header.size() < records.len() {
-        return refuse(
-            ErrorCode::InvalidRecord,
-            "Produce requests with version 3 or above are only allowed to contain exactly one record batch per partition",
-        );
-    }
     if version < 7 && header.attributes.compression() == Ok(Compression::Zstd) {
         return refuse(
             ErrorCode::UnsupportedCompressionType,
             "Produce requests with version below 7 are not allowed to use ZStandard compression",
         );
     }
+    if header.size() < records.len() {
+        return refuse(
+            ErrorCode::InvalidRecord,
+            "Produce requests with version 3 or above are only allowed to contain exactly one record batch per partition",
+        );
+    }
     Ok(records)
+}
+
+/// Whether the set begins with a whole message or batch, or with something that is damaged.
+fn holds_a_message(records: &[u8]) -> bool {
+    let Some(size) = records.get(8..12) else {
+        return false;
+    };
+    let size = i32::from_be_bytes(size.try_into().expect("four bytes"));
+    size < 0 || records.len() - 12 >= size as usize
 }
 
 /// Transactions need a coordinator, which this node does not have yet: nothing is appended that
@@ -171,6 +182,14 @@ fn refuse_all(body: &ProduceRequest<'_>, error: ErrorCode) -> Vec<AppendOutcome>
     parts.map(|_| AppendOutcome::refused(error)).collect()
 }
 
+fn record_errors(errors: Vec<RecordError>) -> Vec<BatchIndexAndErrorMessage<'static>> {
+    let errors = errors.into_iter().map(|error| BatchIndexAndErrorMessage {
+        batch_index: error.batch_index,
+        batch_index_error_message: Some(Cow::Owned(error.message)),
+    });
+    errors.collect()
+}
+
 fn response<'a>(body: &'a ProduceRequest<'_>, outcomes: Vec<AppendOutcome>) -> ProduceResponse<'a> {
     let mut outcomes = outcomes.into_iter();
     let responses = body
@@ -189,6 +208,7 @@ fn response<'a>(body: &'a ProduceRequest<'_>, outcomes: Vec<AppendOutcome>) -> P
                         base_offset: outcome.base_offset.0,
                         log_append_time_ms: outcome.log_append_time.0,
                         log_start_offset: outcome.log_start_offset.0,
+                        record_errors: record_errors(outcome.record_errors),
                         error_message: outcome.message.map(Cow::Owned),
                         ..Default::default()
                     }
