@@ -65,13 +65,14 @@ fn write(node: &Node, topic: &str, codec: &str) {
 }
 
 /// The files with `extension`, without those of the metadata log.
-fn data_files(node: &Node, extension: &str) -> Vec<PathBuf> {
+pub fn data_files(node: &Node, extension: &str) -> Vec<PathBuf> {
     let mut files = node.files(extension);
     files.retain(|file| !is_metadata(file));
     files
 }
 
-fn metadata_files(node: &Node, extension: &str) -> Vec<PathBuf> {
+/// The files with `extension` of the metadata log.
+pub fn metadata_files(node: &Node, extension: &str) -> Vec<PathBuf> {
     let mut files = node.files(extension);
     files.retain(|file| is_metadata(file));
     files
@@ -90,13 +91,14 @@ fn comma_separated(files: &[PathBuf]) -> String {
     files.join(",")
 }
 
-fn kafka_dump_log(files: &[PathBuf], flags: &[&str]) -> String {
+/// What kafka-dump-log says of these files.
+pub fn kafka_dump_log(files: &[PathBuf], flags: &[&str]) -> String {
     let files = comma_separated(files);
     run(Tool::DumpLog, &[&["--files", &files], flags].concat()).succeeded()
 }
 
 /// The output has nothing of what kafka-dump-log says about damage.
-fn assert_clean(output: &str) {
+pub fn assert_clean(output: &str) {
     let signs = [
         "Found ",
         "Mismatch",

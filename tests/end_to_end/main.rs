@@ -18,5 +18,6 @@ mod metadata_survives;
 mod record_formats;
 mod retention;
 mod round_trip;
+mod swap;
 mod topics;
 mod waiting;

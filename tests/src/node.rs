@@ -167,6 +167,12 @@ impl Node {
         });
     }
 
+    /// Starts another broker on the same port and directory, after a stop or a kill.
+    pub fn start_again_as(&mut self, target: Target) {
+        self.target = target;
+        self.start_again();
+    }
+
     /// Creates `topic`, and waits until each of its partitions can be read.
     pub fn create_topic(&self, topic: &str, partitions: i32) {
         self.create_topic_with(topic, partitions, &[]);

@@ -1,0 +1,160 @@
+//! Shows: a data directory can be handed between Kafka 3.9.1 and chiplog, both ways. Kafka writes,
+//! chiplog goes on in the same directory, Kafka takes it back; what can be read stays the same to
+//! the offset, timestamp, header and leader epoch.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use chiplog_tests::java::run_client;
+use chiplog_tests::node::{Node, Setup, Target};
+use chiplog_tests::state::{SOON, reach};
+
+use crate::dump_log::{assert_clean, data_files, kafka_dump_log, metadata_files};
+
+fn swap(node: &Node, step: &str) -> String {
+    run_client("Swap", &[step, &node.bootstrap()]).succeeded()
+}
+
+/// Everything that clients can see, line by line; of the compacted topic what every compaction
+/// leaves: the last record of each key.
+fn visible(node: &Node) -> Vec<String> {
+    let mut last = BTreeMap::new();
+    let mut lines = Vec::new();
+    for line in swap(node, "read").lines() {
+        let mut words = line.split(' ');
+        match (words.next(), words.next()) {
+            (Some(isolation), Some("compacted-0")) if isolation != "end" => {
+                let (_, record) = line.split_once(" key ").expect("a record has a key");
+                let (key, _) = record.split_once('=').expect("a record has a key");
+                last.insert((isolation.to_owned(), key.to_owned()), line.to_owned());
+            }
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    lines.extend(last.into_values());
+    lines
+}
+
+/// Nothing that could be read before has changed or is gone; ends, and the last records of keys,
+/// may be later.
+fn assert_holds_all_of(later: &[String], before: &[String]) {
+    let moves_on = |line: &str| line.starts_with("end ") || line.contains(" compacted-0 ");
+    for line in before.iter().filter(|line| !moves_on(line)) {
+        assert!(later.contains(line), "{line} is gone");
+    }
+}
+
+/// The batches of the producer that lived through all of it are one unbroken sequence of one
+/// producer id and epoch.
+fn assert_one_producer_went_on(node: &Node) {
+    let mut files = data_files(node, "log");
+    files.retain(|file| file.to_string_lossy().contains("going-on-0"));
+    let dumped = kafka_dump_log(&files, &[]);
+    let mut next = None;
+    for line in dumped
+        .lines()
+        .filter(|line| line.starts_with("baseOffset: "))
+    {
+        let value = |name: &str| -> i64 {
+            let (_, rest) = line
+                .split_once(&format!(" {name}: "))
+                .expect("it is printed");
+            let end = rest.find(' ').unwrap_or(rest.len());
+            rest[..end].parse().expect("a number")
+        };
+        let producer = (value("producerId"), value("producerEpoch"));
+        let expected = next.unwrap_or((producer, 0));
+        assert_eq!((producer, value("baseSequence")), expected, "{line}");
+        next = Some((producer, value("lastSequence") + 1));
+    }
+    assert_eq!(
+        next.expect("there are batches").1,
+        300,
+        "three times 100 records"
+    );
+}
+
+fn assert_all_files_clean(node: &Node) {
+    let logs = data_files(node, "log");
+    assert_clean(&kafka_dump_log(
+        &logs,
+        &["--deep-iteration", "--print-data-log"],
+    ));
+    for extension in ["index", "timeindex"] {
+        let files = data_files(node, extension);
+        assert_clean(&kafka_dump_log(&files, &["--verify-index-only"]));
+    }
+    for extension in ["snapshot", "txnindex"] {
+        let files = data_files(node, extension);
+        if !files.is_empty() {
+            assert_clean(&kafka_dump_log(&files, &[]));
+        }
+    }
+}
+
+/// Kafka fills the directory, its cleaner included, and stops. Gives what could be read.
+fn filled_by_kafka(node: &mut Node) -> Vec<String> {
+    swap(node, "create");
+    swap(node, "write");
+    swap(node, "transactions");
+    let cleaned = node.log_directory().join("cleaner-offset-checkpoint");
+    reach("Kafka's cleaner has been there", 3 * SOON, || {
+        let text = fs::read_to_string(&cleaned).unwrap_or_default();
+        text.contains("compacted 0").then_some(())
+    });
+    let by_kafka = visible(node);
+    node.stop();
+    by_kafka
+}
+
+/// The Kafka that comes back finds nothing to recover.
+fn assert_not_recovered(said: &str) {
+    assert!(said.contains("Skipping recovery of "), "{said}");
+    let recovered = said.lines().find(|line| {
+        line.contains("Recovering unflushed segment") && !line.contains("__cluster_metadata")
+    });
+    assert_eq!(recovered, None, "Kafka recovers no log of a topic");
+}
+
+#[test]
+fn a_kraft_nodes_directory_goes_to_chiplog_and_back() {
+    let setup = Setup::new()
+        .of(Target::Kafka)
+        .set("node.id", "1")
+        .set("log.cleaner.backoff.ms", "300")
+        .set("metadata.log.max.record.bytes.between.snapshots", "1500")
+        .set("transaction.state.log.replication.factor", "1")
+        .set("transaction.state.log.min.isr", "1")
+        .set("transaction.state.log.num.partitions", "1");
+    let mut node = Node::start_with(setup);
+    let by_kafka = filled_by_kafka(&mut node);
+    assert_clean(&kafka_dump_log(&data_files(&node, "log"), &[]));
+
+    node.start_again_as(Target::Chiplog);
+    assert_eq!(visible(&node), by_kafka, "chiplog reads what Kafka read");
+    swap(&node, "write");
+    node.create_topic("made-by-chiplog", 3);
+    let by_chiplog = visible(&node);
+    assert_holds_all_of(&by_chiplog, &by_kafka);
+    node.stop();
+    assert_all_files_clean(&node);
+    let snapshots = metadata_files(&node, "checkpoint");
+    assert!(!snapshots.is_empty(), "there are metadata snapshots");
+    let flags = ["--cluster-metadata-decoder"];
+    assert_clean(&kafka_dump_log(&metadata_files(&node, "log"), &flags));
+    assert_clean(&kafka_dump_log(&snapshots, &flags));
+
+    let said_before = node.output().len();
+    node.start_again_as(Target::Kafka);
+    assert_eq!(visible(&node), by_chiplog, "Kafka reads what chiplog read");
+    assert_not_recovered(&node.output()[said_before..]);
+    swap(&node, "write");
+    swap(&node, "transactions");
+    assert_holds_all_of(&visible(&node), &by_chiplog);
+    node.stop();
+    assert_one_producer_went_on(&node);
+
+    // And once more: what Kafka made of it is taken over again.
+    node.start_again_as(Target::Chiplog);
+    assert_holds_all_of(&visible(&node), &by_chiplog);
+}
