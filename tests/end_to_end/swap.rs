@@ -103,6 +103,15 @@ fn filled_by_kafka(node: &mut Node) -> Vec<String> {
         text.contains("compacted 0").then_some(())
     });
     let by_kafka = visible(node);
+    let seen = |isolation: &str| {
+        let start = format!("{isolation} transactions-0 ");
+        by_kafka
+            .iter()
+            .filter(|line| line.starts_with(&start))
+            .count()
+    };
+    assert_eq!(seen("read_uncommitted"), 100, "five transactions");
+    assert_eq!(seen("read_committed"), 60, "two were aborted");
     node.stop();
     by_kafka
 }

@@ -1,6 +1,7 @@
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
@@ -118,6 +119,7 @@ public final class Swap {
     }
 
     private static void read(String bootstrap) throws Exception {
+        List<TopicPartition> all = new ArrayList<>();
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
             Map<String, TopicDescription> topics =
                 new TreeMap<>(admin.describeTopics(admin.listTopics().names().get()).allTopicNames().get());
@@ -132,32 +134,39 @@ public final class Swap {
                     .sorted()
                     .forEach(System.out::println);
                 for (int partition = 0; partition < partitions; partition++) {
-                    var of = new TopicPartition(topic.name(), partition);
-                    records(bootstrap, of, "read_uncommitted");
-                    records(bootstrap, of, "read_committed");
+                    all.add(new TopicPartition(topic.name(), partition));
                 }
             }
         }
+        records(bootstrap, all, "read_uncommitted");
+        records(bootstrap, all, "read_committed");
     }
 
-    private static void records(String bootstrap, TopicPartition partition, String isolation) {
+    private static void records(String bootstrap, List<TopicPartition> all, String isolation) {
         Properties settings = new Properties();
         settings.put("bootstrap.servers", bootstrap);
         settings.put("isolation.level", isolation);
         settings.put("auto.offset.reset", "none");
+        Map<TopicPartition, StringBuilder> lines = new HashMap<>();
+        all.forEach(partition -> lines.put(partition, new StringBuilder()));
         try (var consumer =
             new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
-            consumer.assign(List.of(partition));
-            consumer.seekToBeginning(List.of(partition));
-            long end = consumer.endOffsets(List.of(partition)).get(partition);
+            consumer.assign(all);
+            consumer.seekToBeginning(all);
+            Map<TopicPartition, Long> ends = consumer.endOffsets(all);
             long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
-            while (consumer.position(partition) < end) {
+            while (all.stream().anyMatch(partition -> consumer.position(partition) < ends.get(partition))) {
                 Check.holds(System.nanoTime() < deadline, "records arrive within a minute");
                 for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(200))) {
-                    System.out.println(isolation + " " + partition + " " + line(record));
+                    var partition = new TopicPartition(record.topic(), record.partition());
+                    String line = isolation + " " + partition + " " + line(record) + "\n";
+                    lines.get(partition).append(line);
                 }
             }
-            System.out.println("end " + isolation + " " + partition + " " + end);
+            for (TopicPartition partition : all) {
+                System.out.print(lines.get(partition));
+                System.out.println("end " + isolation + " " + partition + " " + ends.get(partition));
+            }
         }
     }
 
