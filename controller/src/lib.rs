@@ -5,6 +5,7 @@
 //! Nothing here reads a clock, opens a file or a socket, or draws a random number: entropy comes
 //! in as `Draw`. Records are KRaft's, so that Kafka's own tools read the log.
 
+pub mod adopt;
 pub mod alter_configs;
 pub mod bootstrap;
 pub mod config_key;

@@ -33,7 +33,7 @@ const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 const PROGRESS_INTERVAL_MS: u64 = 1000;
 
 /// The topic whose log is opened by itself, before the others: it says what they are.
-const METADATA_TOPIC: &str = "__cluster_metadata";
+pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// A log directory in use.
 #[derive(Debug)]

@@ -8,12 +8,13 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use controller::adopt::FoundReplica;
 use engine::TopicPartition;
 use engine::config::LogConfig;
 use engine::directory::{DirectoryError, LoadOptions, Loaded, LogDirectory};
 use engine::log::Log;
 use engine::{MetaProperties, MetaVersion, OpenError};
-use protocol::ids::{BrokerEpoch, BrokerId, Offset, Uuid};
+use protocol::ids::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, Uuid};
 
 use crate::clock;
 use crate::config::ServerConfig;
@@ -125,6 +126,35 @@ impl Directories {
     /// The id of the directory that holds the metadata log.
     pub fn metadata_id(&self) -> Uuid {
         self.ids[self.metadata]
+    }
+
+    /// The partitions in directories that a broker keeps whose metadata is in ZooKeeper; `None` if
+    /// they are not such a broker's. Each once: the first directory that has it counts.
+    pub fn of_zookeeper_broker(&self) -> Result<Option<Vec<FoundReplica>>, DirectoriesError> {
+        let version = |directory: &LogDirectory| Some(directory.identity()?.version);
+        if !self.all.iter().any(|d| version(d) == Some(MetaVersion::V0)) {
+            return Ok(None);
+        }
+        let mut found = BTreeMap::new();
+        for (directory, id) in self.all.iter().zip(&self.ids) {
+            let survey = directory.survey().map_err(|source| DirectoriesError::Io {
+                path: directory.path().to_owned(),
+                source,
+            })?;
+            for one in survey {
+                let TopicPartition { topic, partition } = one.partition;
+                let key = (topic.to_string(), partition);
+                found.entry(key).or_insert_with(|| FoundReplica {
+                    topic: topic.to_string(),
+                    topic_id: one.topic_id,
+                    partition,
+                    leader_epoch: one.leader_epoch.unwrap_or(LeaderEpoch(0)),
+                    compacted: one.compacted,
+                    directory: *id,
+                });
+            }
+        }
+        Ok(Some(found.into_values().collect()))
     }
 
     /// Whether the last stop was a clean one for all of them.

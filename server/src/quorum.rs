@@ -6,9 +6,11 @@
 
 use bytes::Bytes;
 use controller::Record;
+use controller::adopt::{FoundReplica, adopt};
 use controller::bootstrap::{self, Registration, Stage};
 use controller::image::{Image, ReplayError};
 use controller::record::AbortTransactionRecord;
+use controller::topics::internal::InternalTopics;
 use engine::QuorumState;
 use engine::append::{Append, AppendError, Origin};
 use engine::log::Log;
@@ -19,6 +21,7 @@ use protocol::records::raft::{LeaderChangeMessage, LeaderChangeMessageVoter, Vot
 use protocol::wire::{Decoder, Encoder};
 
 use crate::clock;
+use crate::entropy;
 use crate::metadata_batches::in_batches;
 use crate::replay::{KraftVersion, Replayed};
 
@@ -120,6 +123,24 @@ fn begin_epoch(
 }
 
 impl LedLog {
+    /// Makes the topics those of the log directories, which a broker keeps whose metadata is in
+    /// ZooKeeper. Blocking.
+    pub fn adopt(
+        &mut self,
+        node: BrokerId,
+        found: &[FoundReplica],
+        internal: &InternalTopics,
+    ) -> Result<(), QuorumError> {
+        tracing::info!("the log directories are those of a broker with ZooKeeper: adopting topics");
+        let draw = &mut entropy::random_u64;
+        let adoption = adopt(self.image(), node, found, internal, draw);
+        self.commit(&adoption.records)?;
+        for note in adoption.notes {
+            tracing::warn!("{note}");
+        }
+        Ok(())
+    }
+
     /// The newest image.
     pub fn image(&self) -> &Image {
         self.replayed.loader.image()

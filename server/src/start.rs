@@ -100,7 +100,10 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
     let mut log = directories.open_metadata_log(&metadata_partition, log_config)?;
     let replayed = replay(directories.cluster_id(), &mut log)?;
     let registration = registration(&config, &directories);
-    let metadata_log = quorum::lead(log, replayed, registration, directories.metadata_id())?;
+    let mut metadata_log = quorum::lead(log, replayed, registration, directories.metadata_id())?;
+    if let Some(found) = directories.of_zookeeper_broker()? {
+        metadata_log.adopt(config.node_id, &found, &config.internal_topics)?;
+    }
     let image = Arc::new(metadata_log.image().clone());
     let cores = thread::available_parallelism().map_or(1, |n| n.get());
     let shards = config.num_shards.unwrap_or(cores);

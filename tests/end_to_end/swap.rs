@@ -8,6 +8,7 @@ use std::fs;
 use chiplog_tests::java::run_client;
 use chiplog_tests::node::{Node, Setup, Target};
 use chiplog_tests::state::{SOON, reach};
+use chiplog_tests::zookeeper::ZooKeeper;
 
 use crate::dump_log::{assert_clean, data_files, kafka_dump_log, metadata_files};
 
@@ -125,17 +126,66 @@ fn assert_not_recovered(said: &str) {
     assert_eq!(recovered, None, "Kafka recovers no log of a topic");
 }
 
-#[test]
-fn a_kraft_nodes_directory_goes_to_chiplog_and_back() {
-    let setup = Setup::new()
-        .of(Target::Kafka)
+/// Settings of topics are in ZooKeeper, and not in the directory.
+fn without_configs(lines: &[String]) -> Vec<String> {
+    let keeps = |line: &&String| !line.starts_with("config ");
+    lines.iter().filter(keeps).cloned().collect()
+}
+
+/// For both kinds of Kafka, and for chiplog.
+fn setup() -> Setup {
+    Setup::new()
         .set("node.id", "1")
         .set("log.cleaner.backoff.ms", "300")
-        .set("metadata.log.max.record.bytes.between.snapshots", "1500")
         .set("transaction.state.log.replication.factor", "1")
         .set("transaction.state.log.min.isr", "1")
-        .set("transaction.state.log.num.partitions", "1");
-    let mut node = Node::start_with(setup);
+        .set("transaction.state.log.num.partitions", "1")
+}
+
+#[test]
+fn a_zookeeper_brokers_directory_goes_to_chiplog_and_back() {
+    let zookeeper = ZooKeeper::start();
+    let kafka = Target::KafkaWithZooKeeper {
+        port: zookeeper.port(),
+    };
+    let mut node = Node::start_with(setup().of(kafka));
+    let by_kafka = filled_by_kafka(&mut node);
+
+    node.start_again_as(Target::Chiplog);
+    let taken_over = visible(&node);
+    assert_eq!(without_configs(&taken_over), without_configs(&by_kafka));
+    let said = node.output();
+    assert!(
+        said.contains("topic codec-zstd with id"),
+        "adopted topics are named: {said}"
+    );
+    swap(&node, "write");
+    let by_chiplog = visible(&node);
+    assert_holds_all_of(&by_chiplog, &taken_over);
+    node.stop();
+    assert_all_files_clean(&node);
+
+    let said_before = node.output().len();
+    node.start_again_as(kafka);
+    let again = visible(&node);
+    assert_eq!(without_configs(&again), without_configs(&by_chiplog));
+    assert_holds_all_of(&again, &by_kafka);
+    assert_not_recovered(&node.output()[said_before..]);
+    swap(&node, "write");
+    swap(&node, "transactions");
+    let by_kafka = visible(&node);
+    node.stop();
+    assert_one_producer_went_on(&node);
+
+    // And once more: what Kafka did meanwhile is followed.
+    node.start_again_as(Target::Chiplog);
+    assert_eq!(without_configs(&visible(&node)), without_configs(&by_kafka));
+}
+
+#[test]
+fn a_kraft_nodes_directory_goes_to_chiplog_and_back() {
+    let setup = setup().set("metadata.log.max.record.bytes.between.snapshots", "1500");
+    let mut node = Node::start_with(setup.of(Target::Kafka));
     let by_kafka = filled_by_kafka(&mut node);
     assert_clean(&kafka_dump_log(&data_files(&node, "log"), &[]));
 

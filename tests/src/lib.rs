@@ -15,3 +15,4 @@ pub mod node;
 pub mod place;
 pub mod raw;
 pub mod state;
+pub mod zookeeper;

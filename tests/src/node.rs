@@ -3,7 +3,7 @@
 //!
 //! Invariant: a process started here is gone when its [`Node`] is dropped, whatever happened.
 
-mod command_line;
+pub(crate) mod command_line;
 
 use std::fs::{self, File, OpenOptions};
 use std::net::{Ipv4Addr, TcpStream};

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ConfigEntry;
@@ -25,12 +26,12 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 /**
  * What a data directory that changes hands is filled with, and everything that can be read from
  * it, one line each: {@code create}, {@code write}, {@code transactions} and {@code read}, with the
- * bootstrap server. The producer of {@code going-on} lives from the first call to the end of the
- * JVM.
+ * bootstrap server. The producer of {@code going-on} lives from a server's first call to the end
+ * of the JVM.
  */
 public final class Swap {
     private static final List<String> CODECS = List.of("none", "gzip", "snappy", "lz4", "zstd");
-    private static KafkaProducer<byte[], byte[]> goingOn;
+    private static final Map<String, KafkaProducer<byte[], byte[]>> GOING_ON = new ConcurrentHashMap<>();
 
     private Swap() {}
 
@@ -73,9 +74,7 @@ public final class Swap {
             send(producer, "compacted", 0, 500);
             send(producer, "segments", 0, 500);
         }
-        if (goingOn == null) {
-            goingOn = producer(bootstrap, Map.of());
-        }
+        var goingOn = GOING_ON.computeIfAbsent(bootstrap, server -> producer(server, Map.of()));
         send(goingOn, "going-on", 0, 100);
     }
 
@@ -121,6 +120,8 @@ public final class Swap {
     private static void read(String bootstrap) throws Exception {
         List<TopicPartition> all = new ArrayList<>();
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+            // A broker with ZooKeeper answers before its controller has told it of topics.
+            Check.reaches(true, () -> admin.listTopics().names().get().contains("transactions"), "topics are known");
             Map<String, TopicDescription> topics =
                 new TreeMap<>(admin.describeTopics(admin.listTopics().names().get()).allTopicNames().get());
             for (TopicDescription topic : topics.values()) {

@@ -15,6 +15,11 @@ pub enum Target {
     Chiplog,
     /// Apache Kafka 3.9.1 as its own controller, to check the tests themselves.
     Kafka,
+    /// Apache Kafka 3.9.1 with its metadata in a ZooKeeper.
+    KafkaWithZooKeeper {
+        /// The port of ZooKeeper on this machine.
+        port: u16,
+    },
 }
 
 /// Where one node lives.
@@ -47,8 +52,18 @@ impl Target {
     /// Does what comes before the first start: directories, Kafka's properties and format.
     pub fn prepare(self, place: &Place<'_>, setup: &Setup) {
         fs::create_dir_all(log_directory(place.directory)).expect("directories can be made");
-        if self == Target::Kafka {
-            write_kafka_properties(place, setup);
+        match self {
+            Target::Chiplog => {}
+            Target::Kafka => write_kafka_properties(place, setup, &controller_properties(place)),
+            Target::KafkaWithZooKeeper { port } => {
+                let zookeeper = format!(
+                    "broker.id=1\n\
+                     zookeeper.connect=127.0.0.1:{port}\n\
+                     listeners=PLAINTEXT://127.0.0.1:{}\n",
+                    place.port
+                );
+                write_kafka_properties(place, setup, &zookeeper);
+            }
         }
     }
 
@@ -57,6 +72,11 @@ impl Target {
         let words = match self {
             Target::Chiplog => chiplog_words(place, setup),
             Target::Kafka => kafka_words(place),
+            Target::KafkaWithZooKeeper { .. } => {
+                let properties = kafka_properties(place.directory).display().to_string();
+                let start = format!("exec {} kafka.Kafka {properties}", java("-Xmx1g"));
+                vec!["sh".into(), "-c".into(), start]
+            }
         };
         let options = match setup.disk {
             Disk::OfTheMachine => None,
@@ -112,7 +132,8 @@ fn kafka_words(place: &Place<'_>) -> Vec<String> {
     vec!["sh".into(), "-c".into(), format]
 }
 
-fn java(memory: &str) -> String {
+/// The start of a command line for a class of Kafka's jars.
+pub fn java(memory: &str) -> String {
     let log4j = tests_directory().join("java/log4j.properties");
     let class_path = kafka_class_path();
     format!(
@@ -125,18 +146,26 @@ fn kafka_properties(directory: &Path) -> PathBuf {
     directory.join("server.properties")
 }
 
-fn write_kafka_properties(place: &Place<'_>, setup: &Setup) {
+/// Of a node that is its own controller.
+fn controller_properties(place: &Place<'_>) -> String {
     let broker = place.port;
     let controller = free_port();
-    let mut text = format!(
+    format!(
         "process.roles=broker,controller\n\
          node.id=1\n\
          controller.quorum.voters=1@127.0.0.1:{controller}\n\
          controller.listener.names=CONTROLLER\n\
-         listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{broker}\n\
+         listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n"
+    )
+}
+
+fn write_kafka_properties(place: &Place<'_>, setup: &Setup, of_its_kind: &str) {
+    let mut text = format!(
+        "{of_its_kind}\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{}\n\
          offsets.topic.replication.factor=1\n\
          log.dirs={}\n",
+        place.port,
         log_directory(place.directory).display()
     );
     for (key, value) in &setup.settings {
