@@ -111,3 +111,132 @@ fn wrappers_do_not_nest() {
         Err(LegacyError::Damaged("a wrapper holds a wrapper"))
     );
 }
+
+mod down {
+    use super::*;
+    use crate::batch::control::EndMarker;
+    use crate::batch::{BatchBuilder, BatchOptions, BatchView, NewRecord};
+    use crate::ids::{ProducerEpoch, ProducerId};
+    use proptest::prelude::*;
+
+    fn batch(options: BatchOptions) -> Vec<u8> {
+        let mut builder = BatchBuilder::new(options);
+        for (timestamp, key, value) in [
+            (1000, Some(&b"k"[..]), Some(&b"one"[..])),
+            (900, None, Some(b"two")),
+            (1100, Some(b"gone"), None),
+        ] {
+            let timestamp = TimestampMs(timestamp);
+            let headers = &[("header", Some(&b"is dropped"[..]))];
+            builder.append(&NewRecord {
+                timestamp,
+                key,
+                value,
+                headers,
+            });
+        }
+        builder.finish()
+    }
+
+    fn converted(bytes: &[u8], magic: LegacyMagic, from: i64) -> Vec<u8> {
+        let batch = BatchView::first_of(bytes).unwrap();
+        down_convert(&batch, magic, Offset(from), 10_000).unwrap()
+    }
+
+    #[test]
+    fn records_keep_all_that_the_old_format_can_say() {
+        for compression in CODECS {
+            for append_time in [None, Some(TimestampMs(77))] {
+                let batch = batch(BatchOptions {
+                    base_offset: Offset(10),
+                    compression,
+                    log_append_time: append_time,
+                    ..BatchOptions::default()
+                });
+                let set = converted(&batch, LegacyMagic::V1, 0);
+                let time = |own| Some(append_time.map_or(own, |time| time.0));
+                let text = |text: &str| Some(text.as_bytes().to_vec());
+                assert_eq!(
+                    read_all(&set, 10_000).unwrap(),
+                    [
+                        (10, time(1000), text("k"), text("one")),
+                        (11, time(900), None, text("two")),
+                        (12, time(1100), text("gone"), None),
+                    ]
+                );
+                let first = Entries::new(&set).next().unwrap().unwrap();
+                assert_eq!(first.compression(), Ok(compression));
+                let expected = match append_time {
+                    Some(_) => TimestampType::LogAppendTime,
+                    None => TimestampType::CreateTime,
+                };
+                assert_eq!(first.timestamp_type(), expected);
+                let set = converted(&batch, LegacyMagic::V0, 0);
+                let records = read_all(&set, 10_000).unwrap();
+                assert!(records.iter().all(|record| record.1.is_none()));
+                assert_eq!(magic_of(&set), Some(0));
+            }
+        }
+    }
+
+    #[test]
+    fn records_before_the_offset_wanted_are_left_out_of_plain_batches_only() {
+        for (compression, expected) in [
+            (Compression::None, vec![1, 2]),
+            (Compression::Gzip, vec![0, 1, 2]),
+        ] {
+            let batch = batch(BatchOptions {
+                compression,
+                ..BatchOptions::default()
+            });
+            let set = converted(&batch, LegacyMagic::V1, 1);
+            let offsets: Vec<i64> = read_all(&set, 10_000)
+                .unwrap()
+                .iter()
+                .map(|record| record.0)
+                .collect();
+            assert_eq!(offsets, expected);
+            assert!(converted(&batch, LegacyMagic::V1, 3).is_empty() || expected.len() == 3);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_said_is_left_out_or_refused() {
+        let marker = EndMarker {
+            result: crate::batch::control::TransactionResult::Commit,
+            coordinator_epoch: 1,
+        };
+        let control = marker.batch(ProducerId(1), ProducerEpoch(0), TimestampMs(1));
+        assert!(converted(&control, LegacyMagic::V1, 0).is_empty());
+        let zstd = batch(BatchOptions {
+            compression: Compression::Zstd,
+            ..BatchOptions::default()
+        });
+        let zstd = BatchView::first_of(&zstd).unwrap();
+        assert_eq!(
+            down_convert(&zstd, LegacyMagic::V1, Offset(0), 10_000),
+            Err(DownConversionError::Zstandard)
+        );
+        let message = too_large_message();
+        assert_eq!(read_all(&message, 0), Err(LegacyError::Truncated));
+    }
+
+    proptest! {
+        /// Damage in a stored batch is an error for an old client, never a panic.
+        #[test]
+        fn damage_does_not_panic(
+            codec in 0..4_usize,
+            damage in prop::collection::vec((61..200_usize, any::<u8>()), 1..5),
+        ) {
+            let mut bytes = batch(BatchOptions { compression: CODECS[codec], ..BatchOptions::default() });
+            for (at, byte) in damage {
+                let at = 61 + at % (bytes.len() - 61);
+                bytes[at] = byte;
+            }
+            let batch = BatchView::first_of(&bytes).unwrap();
+            if let Ok(set) = down_convert(&batch, LegacyMagic::V1, Offset(0), 10_000) {
+                prop_assert!(read_all(&set, 10_000).is_ok());
+            }
+        }
+    }
+}
