@@ -46,7 +46,7 @@ pub struct Cleanup {
 }
 
 /// A topic's configuration as far as its logs on disk are concerned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment is closed before it would grow beyond this.
     pub segment_bytes_max: u32,
@@ -68,6 +68,16 @@ pub struct LogConfig {
     /// `retention.bytes`: the oldest segments are deleted while the others have at least this
     /// much; `None` is without limit.
     pub retention_bytes_max: Option<u64>,
+    /// `min.cleanable.dirty.ratio`: a log is compacted when more than this share of it is dirty.
+    pub cleanable_ratio_min: f64,
+    /// `min.compaction.lag.ms`: segments with younger records are not compacted.
+    pub compaction_lag_ms_min: i64,
+    /// `max.compaction.lag.ms`: a log is compacted whatever its dirty share is when its oldest dirty
+    /// segment began so long ago.
+    pub compaction_lag_ms_max: i64,
+    /// `delete.retention.ms`: how long tombstones and transaction markers stay after the compaction
+    /// that found nothing else to keep of them.
+    pub delete_retention_ms: i64,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
     /// `message.timestamp.before.max.ms`: how far back a client's timestamp may lie.
@@ -109,6 +119,10 @@ impl Default for LogConfig {
             },
             retention_ms_max: Some(7 * DAY_MS),
             retention_bytes_max: None,
+            cleanable_ratio_min: 0.5,
+            compaction_lag_ms_min: 0,
+            compaction_lag_ms_max: i64::MAX,
+            delete_retention_ms: DAY_MS,
             timestamp_type: TimestampType::CreateTime,
             timestamp_before_ms_max: i64::MAX,
             timestamp_after_ms_max: i64::MAX,

@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+const CLEANED: &str = "cleaner-offset-checkpoint";
 const LOG_STARTS: &str = "log-start-offset-checkpoint";
 const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
@@ -53,6 +54,7 @@ pub struct LogDirectory {
 struct Checkpoints {
     recovery_points: HashMap<TopicPartition, Offset>,
     log_starts: HashMap<TopicPartition, Offset>,
+    cleaned: HashMap<TopicPartition, Offset>,
 }
 
 /// Why a log directory cannot be used.
@@ -281,7 +283,7 @@ impl LogDirectory {
         let of = |map: &HashMap<TopicPartition, Offset>| {
             map.get(topic_partition).copied().unwrap_or(Offset::ZERO)
         };
-        Log::load(LoadFrom {
+        let mut log = Log::load(LoadFrom {
             directory: self.directory_of(topic_partition),
             topic_partition: topic_partition.clone(),
             config,
@@ -290,7 +292,9 @@ impl LogDirectory {
             clean: self.clean,
             now,
             health: self.health.clone(),
-        })
+        })?;
+        log.set_cleaned_to(checkpoints.cleaned.get(topic_partition).copied());
+        Ok(log)
     }
 
     /// What the checkpoints said when the first log was opened. From then on the directory is not
@@ -306,6 +310,7 @@ impl LogDirectory {
             let checkpoints = Checkpoints {
                 recovery_points: read(RECOVERY_POINTS),
                 log_starts: read(LOG_STARTS),
+                cleaned: read(CLEANED),
             };
             if let Err(error) = atomic_file::remove(&self.path.join(CLEAN_SHUTDOWN)) {
                 tracing::warn!(%error, "the marker of the clean stop cannot be removed");
@@ -321,6 +326,11 @@ impl LogDirectory {
     /// Replaces the recovery points of all its partitions.
     pub fn write_recovery_points(&self, points: &[(TopicPartition, Offset)]) -> io::Result<()> {
         checkpoint::write_offsets(&self.path.join(RECOVERY_POINTS), points)
+    }
+
+    /// Replaces the cleaner's checkpoint: up to where its compacted partitions were compacted.
+    pub fn write_cleaned(&self, cleaned: &[(TopicPartition, Offset)]) -> io::Result<()> {
+        checkpoint::write_offsets(&self.path.join(CLEANED), cleaned)
     }
 
     /// Replaces the start offsets of its partitions: of those whose start lies above their first

@@ -47,7 +47,8 @@ fn complete_swaps(directory: &Path, swaps: &[FileName]) -> io::Result<()> {
     let Some(first) = logs().map(|f| f.base_offset).min() else {
         return rename_all(directory, swaps);
     };
-    let mut end = first;
+    // What has the new segment's name goes, even if nothing is left in the new one.
+    let mut end = first.next();
     for log in logs() {
         end = end.max(next_offset(&log.within(directory), log.base_offset)?);
     }

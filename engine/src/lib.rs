@@ -22,6 +22,7 @@ mod atomic_file;
 mod batch_walk;
 mod checkpoint;
 mod close;
+pub mod compact;
 pub mod config;
 pub mod directory;
 mod directory_health;

@@ -308,6 +308,7 @@ impl Loader {
                 new_names,
             },
             read_ends: Arc::default(),
+            compaction: Default::default(),
             health: self.from.health,
         })
     }

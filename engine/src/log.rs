@@ -13,6 +13,7 @@ use crate::active_segment::ActiveSegment;
 use crate::append::{Append, AppendError};
 use crate::assign::InFlight;
 use crate::checkpoint::EpochStart;
+use crate::compact::CompactionState;
 use crate::config::LogConfig;
 use crate::directory_health::DirectoryHealth;
 use crate::enqueue::{AppendQueue, Checked, Queued};
@@ -48,6 +49,7 @@ pub struct Log {
     pub(crate) spare: InFlight,
     pub(crate) flush: FlushState,
     pub(crate) read_ends: Arc<ReadEnds>,
+    pub(crate) compaction: CompactionState,
     /// Of the log directory: when it fails, all its logs are offline at once.
     pub(crate) health: Arc<DirectoryHealth>,
 }

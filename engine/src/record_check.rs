@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 const DECOMPRESSED_RATIO_MAX: usize = 128;
 
 /// No batch may take more than this when decompressed.
-const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
+pub(crate) const DECOMPRESSED_BYTES_MAX: usize = 256 << 20;
 
 /// How many refused records are named.
 const ERRORS_MAX: usize = 1000;

@@ -88,6 +88,11 @@ impl SealedSegment {
         }
     }
 
+    /// How long its offset index and its time index are.
+    pub(crate) fn index_bytes(&self) -> (usize, usize) {
+        (self.offset_index.bytes(), self.time_index.bytes())
+    }
+
     /// The path of one of its files.
     pub(crate) fn path(&self, kind: Kind) -> PathBuf {
         file_name::path(&self.directory, self.base_offset, kind)

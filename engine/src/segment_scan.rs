@@ -29,6 +29,8 @@ pub(crate) struct SegmentScan<F> {
     /// The file's bytes from `block_at` on.
     block: Vec<u8>,
     block_at: Position,
+    /// How much is read at a time, at least.
+    block_bytes: usize,
 }
 
 impl<F: AsFd> SegmentScan<F> {
@@ -40,6 +42,15 @@ impl<F: AsFd> SegmentScan<F> {
             end,
             block: Vec::new(),
             block_at: from,
+            block_bytes: BLOCK_BYTES,
+        }
+    }
+
+    /// Reads so many bytes at a time.
+    pub(crate) fn with_block_bytes(self, block_bytes: usize) -> Self {
+        Self {
+            block_bytes,
+            ..self
         }
     }
 
@@ -88,7 +99,7 @@ impl<F: AsFd> SegmentScan<F> {
         self.block.drain(..ahead.min(self.block.len()));
         self.block_at = at;
         let had = self.block.len();
-        let wanted = bytes.max(BLOCK_BYTES).min((self.end - at) as usize);
+        let wanted = bytes.max(self.block_bytes).min((self.end - at) as usize);
         self.block.resize(wanted.max(bytes), 0);
         read_exact_at(
             &self.file,

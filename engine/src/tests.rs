@@ -1,6 +1,7 @@
 //! Tests of the log as a whole, on real files. This file has what they share.
 
 mod append;
+mod compaction;
 mod directory;
 mod faults;
 mod model;

@@ -105,6 +105,7 @@ impl Log {
         self.segments.active = active;
         Arc::make_mut(&mut self.segments.sealed).truncate(at);
         self.log_end = target;
+        self.compaction.forget_from(target);
         self.log_start = self.log_start.min(target);
         self.recovery_point = self.recovery_point.min(target);
         self.flush
@@ -137,6 +138,7 @@ impl Log {
         self.store_epochs()?;
         self.log_start = start;
         self.log_end = start;
+        self.compaction.forget_from(start);
         self.recovery_point = start;
         atomic_file::sync_directory(&self.directory)?;
         Ok(self.removal_of(removed))

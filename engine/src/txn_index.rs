@@ -29,10 +29,11 @@ pub struct AbortedTransaction {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    aborted: AbortedTransaction,
-    last_offset: Offset,
-    last_stable_offset: Offset,
+pub(crate) struct Entry {
+    pub(crate) aborted: AbortedTransaction,
+    /// The marker.
+    pub(crate) last_offset: Offset,
+    pub(crate) last_stable_offset: Offset,
 }
 
 /// A look-up of aborted transactions, to be run.
@@ -117,7 +118,7 @@ impl AbortedLookup {
 }
 
 impl Entry {
-    fn decode(bytes: &[u8]) -> Self {
+    pub(crate) fn decode(bytes: &[u8]) -> Self {
         let i64_at = |at: usize| i64::from_be_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
         Self {
             aborted: AbortedTransaction {
@@ -128,6 +129,19 @@ impl Entry {
             last_stable_offset: Offset(i64_at(26)),
         }
     }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&VERSION.to_be_bytes());
+        let aborted = &self.aborted;
+        for number in [
+            aborted.producer_id.0,
+            aborted.first_offset.0,
+            self.last_offset.0,
+            self.last_stable_offset.0,
+        ] {
+            out.extend_from_slice(&number.to_be_bytes());
+        }
+    }
 }
 
 /// Adds a transaction's entry, if it was aborted.
@@ -135,15 +149,15 @@ pub(crate) fn encode(ended: &CompletedTransaction, stable: Offset, out: &mut Vec
     if !ended.aborted {
         return;
     }
-    out.extend_from_slice(&VERSION.to_be_bytes());
-    for number in [
-        ended.producer.0,
-        ended.first_offset.0,
-        ended.last_offset.0,
-        stable.0,
-    ] {
-        out.extend_from_slice(&number.to_be_bytes());
-    }
+    let entry = Entry {
+        aborted: AbortedTransaction {
+            producer_id: ended.producer,
+            first_offset: ended.first_offset,
+        },
+        last_offset: ended.last_offset,
+        last_stable_offset: stable,
+    };
+    entry.encode(out);
 }
 
 /// The entries that come with what is staged.

@@ -39,5 +39,5 @@ pub mod timer;
 mod write;
 
 pub use executor::{Options, Runtime, spawn, yield_now, yield_to_end_of_turn};
-pub use offload::{COMPUTING_THREADS_MAX, compute, offload};
+pub use offload::{COMPUTING_THREADS_MAX, Helpers, compute, offload};
 pub use probe::SetupError;

@@ -4,7 +4,8 @@
 //!
 //! Blocking calls are rare, and run one after the other on one helper thread; nothing of the data
 //! path may come there. Computations have threads of their own, which may run on any core. The
-//! process starts each kind at its first call.
+//! process starts each kind at its first call. Work in the background that both blocks and takes
+//! long brings its own [`Helpers`].
 
 use crate::affinity;
 use std::future::{Future, poll_fn};
@@ -20,6 +21,12 @@ type Job = Box<dyn FnOnce() + Send>;
 
 static BLOCKING: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
 static COMPUTING: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
+
+/// Threads for one kind of work. They end when this is dropped and their calls have ended.
+#[derive(Debug)]
+pub struct Helpers {
+    jobs: mpsc::Sender<Job>,
+}
 
 struct Shared<T> {
     outcome: Option<thread::Result<T>>,
@@ -48,6 +55,26 @@ pub fn compute<T: Send + 'static>(
     run_on(helper, call)
 }
 
+impl Helpers {
+    /// Starts so many threads.
+    ///
+    /// # Panics
+    /// If the process may not start a thread.
+    #[must_use]
+    pub fn start(name: &str, threads: usize) -> Self {
+        let jobs = start(name, threads);
+        Self { jobs }
+    }
+
+    /// Runs `call` on one of the threads, as [`offload`] does.
+    pub fn run<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
+        &self,
+        call: F,
+    ) -> impl Future<Output = T> + use<T, F> {
+        run_on(&self.jobs, call)
+    }
+}
+
 fn run_on<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
     helper: &mpsc::Sender<Job>,
     call: F,
@@ -68,7 +95,9 @@ fn run_on<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
             waker.wake();
         }
     });
-    helper.send(job).expect("a helper thread never ends");
+    helper
+        .send(job)
+        .expect("helper threads live as long as what sends to them");
     poll_fn(move |cx| {
         let mut shared = shared.lock().expect("nothing panics while it is locked");
         match shared.outcome.take() {

@@ -18,6 +18,7 @@ pub fn of_log(directories: &Directories, log: &Log, high_watermark: Offset) -> L
         recovery_point: log.recovery_point(),
         log_start: (log_start > log.first_segment_offset()).then_some(log_start),
         high_watermark,
+        cleaned_to: log.cleaned_to(),
     }
 }
 

@@ -114,6 +114,14 @@ pub struct ServerConfig {
     pub log_cleaner_enable: bool,
     /// `log.cleaner.dedupe.buffer.size`.
     pub log_cleaner_dedupe_buffer_size: usize,
+    /// `log.cleaner.threads`.
+    pub log_cleaner_threads: usize,
+    /// `log.cleaner.io.buffer.size`.
+    pub log_cleaner_io_buffer_size: usize,
+    /// `log.cleaner.io.buffer.load.factor`.
+    pub log_cleaner_io_buffer_load_factor: f64,
+    /// `log.cleaner.backoff.ms`.
+    pub log_cleaner_backoff: Duration,
     /// `log.cleaner.io.max.bytes.per.second`.
     pub log_cleaner_io_max_bytes_per_second: f64,
     /// `replica.high.watermark.checkpoint.interval.ms`.

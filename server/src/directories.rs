@@ -67,6 +67,8 @@ pub struct LogCheckpoint {
     pub log_start: Option<Offset>,
     /// Everything below is committed.
     pub high_watermark: Offset,
+    /// Everything below was compacted, if it ever was.
+    pub cleaned_to: Option<Offset>,
 }
 
 /// See the module.
@@ -333,6 +335,10 @@ impl Directories {
                 .filter_map(|log| Some((log.partition.clone(), log.log_start?)))
                 .collect();
             directory.write_log_start_offsets(&starts)?;
+            let cleaned: Vec<_> = here()
+                .filter_map(|log| Some((log.partition.clone(), log.cleaned_to?)))
+                .collect();
+            directory.write_cleaned(&cleaned)?;
         }
         Ok(())
     }

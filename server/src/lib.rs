@@ -12,6 +12,7 @@ pub mod config;
 mod append;
 mod authorized_operations;
 mod checkpoints;
+mod cleaner;
 mod clock;
 mod connection;
 mod connection_limits;

@@ -7,6 +7,7 @@
 //! held across an await; at most one write and one flush are in flight.
 
 mod arriving;
+mod cleaning;
 mod flushing;
 mod retention;
 
@@ -19,6 +20,7 @@ use std::time::Instant;
 use engine::FlushTo;
 use engine::Written;
 use engine::append::{AppendError, Appended, RecordError};
+use engine::compact::Brake;
 use engine::log::Log;
 use protocol::error::ErrorCode;
 use protocol::ids::{Offset, PartitionIndex, TimestampMs, Uuid};
@@ -129,8 +131,10 @@ struct State {
     flush_wanted: bool,
     /// A timer for `flush.ms` runs.
     flush_timer: bool,
-    /// Old segments are being looked at or given up.
+    /// Old segments are being looked at, given up or compacted.
     cleaning: bool,
+    /// Stops the compaction under way.
+    brake: Option<Arc<Brake>>,
     /// What is written and must be flushed before it is answered.
     unflushed: Unflushed,
     next_token: u64,
@@ -159,6 +163,7 @@ impl Partition {
             flush_wanted: false,
             flush_timer: false,
             cleaning: false,
+            brake: None,
             unflushed: Unflushed::default(),
             next_token: 0,
             appending: VecDeque::new(),
@@ -186,6 +191,7 @@ impl Partition {
     /// Gives the partition up: what waits is written or refused, then the log is handed over.
     /// Who asks from now on is told that the partition is not here.
     pub async fn retire(&self) -> Option<Log> {
+        self.stop_compaction();
         while self.is_busy() {
             self.written.wait().await;
         }

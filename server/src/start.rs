@@ -33,7 +33,7 @@ use crate::partition::{Partition, PartitionKey};
 use crate::quorum::{self, LedLog, QuorumError};
 use crate::replay::{ReplayFailure, replay};
 use crate::shard::{METADATA_SHARD, Shard, ShardId, owner};
-use crate::{checkpoints, retention, stop};
+use crate::{checkpoints, cleaner, retention, stop};
 
 /// Unused buffer memory that all shards together keep for re-use.
 const BUFFER_BYTES_CACHED_MAX: usize = 64 << 20;
@@ -351,6 +351,7 @@ async fn run_node(
     began: Instant,
 ) -> Result<(), ServeError> {
     ring::spawn(checkpoints::write_forever(shard.clone()));
+    cleaner::start(shard);
     for (n, listener) in listeners.into_iter().enumerate() {
         let name = &shard.config.listeners[n].name;
         if let Ok(address) = listener.local_addr() {

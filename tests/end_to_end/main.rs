@@ -5,6 +5,7 @@
 
 mod answers;
 mod back_pressure;
+mod compaction;
 mod console;
 mod disk_trouble;
 mod dump_log;

@@ -15,21 +15,21 @@ const SEEDS: u64 = 40;
 const STEPS: usize = 120;
 
 /// SplitMix64.
-struct Chance(u64);
+pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: i64) -> i64 {
+    pub(super) fn below(&mut self, end: i64) -> i64 {
         (self.next() % end.max(1) as u64) as i64
     }
 
-    fn one_in(&mut self, times: i64) -> bool {
+    pub(super) fn one_in(&mut self, times: i64) -> bool {
         self.below(times) == 0
     }
 }

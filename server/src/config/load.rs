@@ -466,6 +466,10 @@ fn build(
         log_initial_task_delay: v.millis("log.initial.task.delay.ms"),
         log_cleaner_enable: v.flag("log.cleaner.enable"),
         log_cleaner_dedupe_buffer_size: v.count("log.cleaner.dedupe.buffer.size"),
+        log_cleaner_threads: v.count("log.cleaner.threads").max(1),
+        log_cleaner_io_buffer_size: v.count("log.cleaner.io.buffer.size"),
+        log_cleaner_io_buffer_load_factor: v.ratio("log.cleaner.io.buffer.load.factor"),
+        log_cleaner_backoff: v.millis("log.cleaner.backoff.ms"),
         log_cleaner_io_max_bytes_per_second: v.ratio("log.cleaner.io.max.bytes.per.second"),
         replica_high_watermark_checkpoint_interval: v
             .millis("replica.high.watermark.checkpoint.interval.ms"),

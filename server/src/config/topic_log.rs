@@ -10,7 +10,7 @@ use protocol::compression::{Compression, Encoding};
 use super::ServerConfig;
 
 /// The keys of a topic that others than its logs need.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicSettings {
     /// What its logs are told.
     pub log: LogConfig,
@@ -52,6 +52,13 @@ impl Effective<'_> {
     /// A size or count of 32 bits that the table keeps from being negative.
     fn size(&self, name: &str) -> u32 {
         u32::try_from(self.whole(name)).expect("an INT key that cannot be negative")
+    }
+
+    fn ratio(&self, name: &str) -> f64 {
+        match self.value(name) {
+            ConfigValue::Double(number) => number,
+            other => panic!("{name} is no ratio but {other}"),
+        }
     }
 
     fn flag(&self, name: &str) -> bool {
@@ -123,6 +130,10 @@ pub fn topic_settings(
             compact,
         },
         retention_ms_max: (retention_ms >= 0).then_some(retention_ms),
+        cleanable_ratio_min: topic.ratio("min.cleanable.dirty.ratio"),
+        compaction_lag_ms_min: topic.whole("min.compaction.lag.ms"),
+        compaction_lag_ms_max: lag,
+        delete_retention_ms: topic.whole("delete.retention.ms"),
         retention_bytes_max: u64::try_from(topic.whole("retention.bytes")).ok(),
         timestamp_type: match &*topic.text("message.timestamp.type") {
             "LogAppendTime" => TimestampType::LogAppendTime,

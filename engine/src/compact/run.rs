@@ -1,0 +1,397 @@
+//! One compaction of one log, from the plan to the last group. It owns all it needs: the shard
+//! hands it out, a cleaner thread takes it step by step, and between the steps the shard puts what
+//! was written in place.
+//!
+//! Blocking. First the keys of the dirty part are learnt, as far as there is room; then every
+//! segment up to there is rewritten, the clean ones too.
+
+use super::dirty::Cleanable;
+use super::group::groups;
+use super::key_map::{Full, KeyMap};
+use super::pace::{Brake, Throttle};
+use super::retain::{Kept, LastRecord, Rules};
+use super::rewrite::{Rewrite, Rewritten, give_up};
+use super::transactions::{AbortedInLog, Transactions};
+use crate::config::LogConfig;
+use crate::file_name::{self, Kind};
+use crate::log::Log;
+use crate::record_check::DECOMPRESSED_BYTES_MAX;
+use crate::sealed_segment::SealedSegment;
+use crate::segment_scan::{SegmentScan, Stopped};
+use crate::txn_index::{ENTRY_BYTES, Entry};
+use protocol::batch::BatchView;
+use protocol::ids::{Offset, Position, ProducerId, TimestampMs};
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a compaction may use.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// One cleaner thread's share of `log.cleaner.dedupe.buffer.size`.
+    pub key_map_bytes: usize,
+    /// `log.cleaner.io.buffer.load.factor`: how full the key map may be, 0 to 1.
+    pub load_factor: f64,
+    /// One cleaner thread's share of `log.cleaner.io.buffer.size`: half is for reading.
+    pub io_buffer_bytes: usize,
+    /// `log.cleaner.io.max.bytes.per.second`.
+    pub throttle: Arc<Throttle>,
+    /// Stops this compaction.
+    pub brake: Arc<Brake>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Compaction {
+    directory: Arc<Path>,
+    config: Arc<LogConfig>,
+    /// Every segment below the first that is left alone.
+    segments: Vec<Arc<SealedSegment>>,
+    cleanable: Cleanable,
+    /// The rest of the log, whose indexes tell of transactions that began before.
+    later: Vec<Arc<SealedSegment>>,
+    active_base: Offset,
+    active_txn_index_bytes: usize,
+    producers: HashMap<ProducerId, LastRecord>,
+    limits: Limits,
+    now: TimestampMs,
+    work: Option<Work>,
+    scratch: Vec<u8>,
+    cleaned: Cleaned,
+}
+
+/// What is known once the keys are.
+#[derive(Debug)]
+struct Work {
+    rules: Rules,
+    aborted: AbortedInLog,
+    transactions: Transactions,
+    groups: VecDeque<Vec<Arc<SealedSegment>>>,
+}
+
+/// What a step has done.
+#[derive(Debug)]
+pub enum Step {
+    /// A group of segments was rewritten: it is to be put in place.
+    Group(CleanedGroup),
+    /// There are no more.
+    Finished(Cleaned),
+}
+
+/// Segments, and the one that is to replace them.
+#[derive(Debug)]
+pub struct CleanedGroup {
+    pub(super) old: Vec<Arc<SealedSegment>>,
+    pub(super) new: Rewritten,
+}
+
+/// What a compaction came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Everything below is compacted now.
+    pub end: Offset,
+    /// How many keys were in the dirty part.
+    pub keys: usize,
+    /// How many bytes were rewritten.
+    pub read_bytes: u64,
+    /// How many of them are left.
+    pub kept_bytes: u64,
+}
+
+impl Log {
+    /// Plans a compaction; `None` if the log is not there to be compacted any more.
+    pub fn start_compaction(
+        &self,
+        cleanable: Cleanable,
+        limits: Limits,
+        now: TimestampMs,
+    ) -> Option<Compaction> {
+        if self.is_offline() || self.compaction.failed {
+            return None;
+        }
+        let split = self.segments.sealed.iter();
+        let (segments, later) = split
+            .cloned()
+            .partition(|s| s.base_offset < cleanable.first_uncleanable);
+        let producers = self.producers.iter().map(|(producer, entry)| {
+            let last = LastRecord {
+                data: entry.batches().last().map(|batch| batch.last_offset),
+                epoch: entry.epoch,
+            };
+            (producer, last)
+        });
+        Some(Compaction {
+            directory: self.directory.clone(),
+            config: self.config.clone(),
+            segments,
+            cleanable,
+            later,
+            active_base: self.segments.active.base_offset,
+            active_txn_index_bytes: self.segments.active.txn_index_bytes,
+            producers: producers.collect(),
+            limits,
+            now,
+            work: None,
+            scratch: Vec::new(),
+            cleaned: Cleaned::default(),
+        })
+    }
+}
+
+impl Compaction {
+    /// Goes on until something is to be put in place, or nothing is left to do. An error of kind
+    /// `Interrupted` says that it was stopped; with any other the log cannot be compacted.
+    pub fn step_blocking(&mut self) -> io::Result<Step> {
+        let mut work = match self.work.take() {
+            Some(work) => work,
+            None => self.learn()?,
+        };
+        let step = match work.groups.pop_front() {
+            None => Step::Finished(self.cleaned),
+            Some(group) => Step::Group(self.clean_group(group, &mut work)?),
+        };
+        self.work = Some(work);
+        Ok(step)
+    }
+
+    fn learn(&mut self) -> io::Result<Work> {
+        let aborted = self.read_aborted()?;
+        let keys = self.learn_keys(&aborted)?;
+        let end = keys.latest().map_or(Offset::ZERO, |latest| latest.next());
+        self.cleaned.end = end.max(self.cleanable.first_dirty);
+        self.cleaned.keys = keys.len();
+        let count = self.segments.partition_point(|s| s.base_offset < end);
+        let config = &self.config;
+        let groups = groups(
+            &self.segments[..count],
+            config.segment_bytes_max,
+            config.index_bytes_max,
+            self.cleanable.first_uncleanable,
+        );
+        Ok(Work {
+            rules: Rules {
+                keys,
+                producers: std::mem::take(&mut self.producers),
+                now: self.now,
+                delete_retention_ms: config.delete_retention_ms,
+            },
+            aborted,
+            transactions: Transactions::default(),
+            groups: groups.into(),
+        })
+    }
+
+    /// The indexes of aborted transactions of the whole log.
+    fn read_aborted(&self) -> io::Result<AbortedInLog> {
+        let mut aborted = AbortedInLog::default();
+        let mut add = |base, content: &[u8]| {
+            aborted.add(base, content.chunks_exact(ENTRY_BYTES).map(Entry::decode));
+        };
+        for segment in self.segments.iter().chain(&self.later) {
+            if segment.txn_index_bytes > 0 {
+                let content = segment.open_blocking(Kind::TxnIndex, |path| std::fs::read(path))?;
+                add(segment.base_offset, &content);
+            }
+        }
+        if self.active_txn_index_bytes > 0 {
+            let path = file_name::path(&self.directory, self.active_base, Kind::TxnIndex);
+            let mut content = std::fs::read(path)?;
+            content.truncate(self.active_txn_index_bytes);
+            add(self.active_base, &content);
+        }
+        Ok(aborted)
+    }
+
+    fn learn_keys(&mut self, aborted: &AbortedInLog) -> io::Result<KeyMap> {
+        let mut keys = KeyMap::new(self.limits.key_map_bytes, self.limits.load_factor);
+        let mut transactions = Transactions::default();
+        let Cleanable {
+            first_dirty,
+            first_uncleanable,
+            ..
+        } = self.cleanable;
+        let first = self
+            .segments
+            .partition_point(|s| s.base_offset <= first_dirty);
+        let dirty = self.segments.get(first.saturating_sub(1)..).unwrap_or(&[]);
+        if let Some(segment) = dirty.first() {
+            transactions.expect(aborted.within(
+                segment.base_offset,
+                first_dirty,
+                first_uncleanable,
+            ));
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        for (at, segment) in dirty.iter().enumerate() {
+            let next = dirty
+                .get(at + 1)
+                .map_or(first_uncleanable, |s| s.base_offset);
+            let from = segment.floor_position_blocking(first_dirty)?;
+            let whole = self.each_batch(segment, from, |batch| {
+                learn_batch(
+                    batch,
+                    first_dirty,
+                    &mut transactions,
+                    &mut keys,
+                    &mut scratch,
+                )
+            })?;
+            if !whole {
+                break;
+            }
+            keys.complete_to(Offset(next.0 - 1));
+        }
+        self.scratch = scratch;
+        Ok(keys)
+    }
+
+    fn clean_group(
+        &mut self,
+        group: Vec<Arc<SealedSegment>>,
+        work: &mut Work,
+    ) -> io::Result<CleanedGroup> {
+        let base = group[0].base_offset;
+        let new = self
+            .rewrite_group(&group, work)
+            .inspect_err(|_| give_up(&self.directory, base))?;
+        self.cleaned.kept_bytes += u64::from(new.lengths.log.0);
+        Ok(CleanedGroup { old: group, new })
+    }
+
+    fn rewrite_group(
+        &mut self,
+        group: &[Arc<SealedSegment>],
+        work: &mut Work,
+    ) -> io::Result<Rewritten> {
+        let mut out = Rewrite::begin(
+            self.directory.clone(),
+            group[0].base_offset,
+            self.config.index_interval_bytes,
+            self.limits.io_buffer_bytes / 2,
+        )?;
+        let mut stay_aborted = Vec::new();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let Work {
+            rules,
+            aborted,
+            transactions,
+            ..
+        } = work;
+        for (at, segment) in group.iter().enumerate() {
+            let base = segment.base_offset;
+            let below = match group.get(at + 1) {
+                Some(next) => next.base_offset,
+                None => self.end_of(segment),
+            };
+            transactions.expect(aborted.within(base, base, below));
+            let mut kept_bytes = 0;
+            self.each_batch(segment, Position::ZERO, |batch| {
+                match rules.retain(batch, transactions, &mut stay_aborted, &mut scratch)? {
+                    Kept::Nothing => return Ok(true),
+                    Kept::Whole => {
+                        kept_bytes += batch.bytes.len();
+                        out.append(&batch.header, batch.bytes)?;
+                    }
+                    Kept::Rewritten(bytes) => {
+                        kept_bytes += bytes.len();
+                        let new = BatchView::first_of(&bytes).map_err(io::Error::other)?;
+                        out.append(&new.header, new.bytes)?;
+                    }
+                }
+                Ok(true)
+            })?;
+            self.limits.throttle.take(kept_bytes, &self.limits.brake)?;
+            self.cleaned.read_bytes += u64::from(segment.end.0);
+        }
+        self.scratch = scratch;
+        let last = group.last().expect("a group has segments");
+        let modified = last.open_blocking(Kind::Log, |path| std::fs::metadata(path)?.modified())?;
+        out.finish(&stay_aborted, modified)
+    }
+
+    /// Where the segment after this one begins.
+    fn end_of(&self, segment: &SealedSegment) -> Offset {
+        let after = self
+            .segments
+            .partition_point(|s| s.base_offset <= segment.base_offset);
+        let next = self.segments.get(after).map(|next| next.base_offset);
+        next.unwrap_or(self.cleanable.first_uncleanable)
+    }
+
+    /// Calls `each` with the batches of a segment until it answers no; whether it never did.
+    fn each_batch(
+        &self,
+        segment: &Arc<SealedSegment>,
+        from: Position,
+        mut each: impl FnMut(&BatchView<'_>) -> io::Result<bool>,
+    ) -> io::Result<bool> {
+        let block_bytes = self.limits.io_buffer_bytes / 2;
+        let file = segment.file_blocking()?;
+        let mut scan = SegmentScan::new(file, from, segment.end).with_block_bytes(block_bytes);
+        let mut unpaid_bytes = 0;
+        loop {
+            let next = scan
+                .next()
+                .map_err(|stopped| unreadable(segment, stopped))?;
+            let Some((_, batch)) = next else {
+                break;
+            };
+            unpaid_bytes += batch.bytes.len();
+            if !each(&batch)? {
+                return Ok(false);
+            }
+            if unpaid_bytes >= block_bytes {
+                self.limits
+                    .throttle
+                    .take(unpaid_bytes, &self.limits.brake)?;
+                unpaid_bytes = 0;
+            }
+        }
+        self.limits
+            .throttle
+            .take(unpaid_bytes, &self.limits.brake)?;
+        self.limits.brake.check()?;
+        Ok(true)
+    }
+}
+
+/// Puts a batch's keys into the map; whether there was room.
+fn learn_batch(
+    batch: &BatchView<'_>,
+    first_dirty: Offset,
+    transactions: &mut Transactions,
+    keys: &mut KeyMap,
+    scratch: &mut Vec<u8>,
+) -> io::Result<bool> {
+    let damaged = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    if batch.header.attributes.is_control() {
+        transactions.on_control(batch)?;
+    } else if !transactions.on_data(batch) {
+        let records = batch.records_in(scratch, DECOMPRESSED_BYTES_MAX);
+        for record in records.map_err(damaged)? {
+            let record = record.map_err(damaged)?;
+            let Some(key) = record.key.filter(|_| record.offset >= first_dirty) else {
+                continue;
+            };
+            if let Err(Full) = keys.put(key, record.offset) {
+                return Ok(false);
+            }
+        }
+    }
+    if batch.header.last_offset() >= first_dirty {
+        keys.complete_to(batch.header.last_offset());
+    }
+    Ok(true)
+}
+
+fn unreadable(segment: &SealedSegment, stopped: Stopped) -> io::Error {
+    match stopped {
+        Stopped::Io(error) => error,
+        Stopped::Damaged(position, error) => {
+            let path = segment.path(Kind::Log);
+            let text = format!("{} at position {position}: {error}", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        }
+    }
+}

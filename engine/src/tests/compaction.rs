@@ -1,0 +1,419 @@
+//! Compaction of random histories against what ought to be left, and a crash at every step of the
+//! swap.
+//!
+//! `ENGINE_COMPACTION_SEED=<seed>` replays one history.
+
+use super::model::Chance;
+use super::*;
+use crate::compact::{Brake, Cleaned, Limits, Step, Swap, Throttle};
+use crate::config::Cleanup;
+use protocol::batch::control::{EndMarker, TransactionResult};
+use protocol::batch::{Compression, RecordView};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+const SEEDS: u64 = 30;
+const PRODUCERS: i64 = 3;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// A record as a reader of committed ones sees it, and whether it may be compacted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    key: Vec<u8>,
+    value: Option<Vec<u8>>,
+    timestamp: i64,
+}
+
+fn compacted() -> Place {
+    Place::new(LogConfig {
+        cleanup: Cleanup {
+            delete: false,
+            compact: true,
+        },
+        segment_bytes_max: 1500,
+        index_interval_bytes: 200,
+        cleanable_ratio_min: 0.0,
+        ..LogConfig::default()
+    })
+}
+
+fn limits() -> Limits {
+    Limits {
+        key_map_bytes: 1 << 16,
+        load_factor: 0.9,
+        io_buffer_bytes: 8192,
+        throttle: Arc::new(Throttle::new(f64::MAX)),
+        brake: Arc::new(Brake::default()),
+    }
+}
+
+/// Compacts; `swap` puts a group in place.
+fn compact_with(
+    log: &mut Log,
+    now: i64,
+    limits: Limits,
+    mut swap: impl FnMut(&mut Log, Swap) -> io::Result<()>,
+) -> io::Result<Option<Cleaned>> {
+    let check = log
+        .check_dirt(log.log_end_offset())
+        .expect("it is compacted");
+    let Some(cleanable) = check.run_blocking(TimestampMs(now))? else {
+        return Ok(None);
+    };
+    let mut compaction = log
+        .start_compaction(cleanable, limits, TimestampMs(now))
+        .expect("it can be compacted");
+    loop {
+        match compaction.step_blocking()? {
+            Step::Group(group) => {
+                let planned = log.start_swap(group).expect("nothing else has changed");
+                swap(log, planned)?;
+            }
+            Step::Finished(cleaned) => {
+                log.finish_compaction(&cleaned);
+                return Ok(Some(cleaned));
+            }
+        }
+    }
+}
+
+fn compact(log: &mut Log, now: i64) -> Option<Cleaned> {
+    compact_with(log, now, limits(), |log, swap| {
+        let (swapped, removal) = swap.run_blocking()?;
+        log.finish_swap(swapped);
+        removal.run_blocking();
+        Ok(())
+    })
+    .unwrap()
+}
+
+fn random_history(chance: &mut Chance, log: &mut Log, batches: i64) {
+    let mut sequences = BTreeMap::new();
+    let mut open = BTreeSet::new();
+    for at in 0..batches {
+        let producer = chance.below(PRODUCERS + 1);
+        if open.contains(&producer) && chance.one_in(3) {
+            end(log, producer, chance.one_in(2), at);
+            open.remove(&producer);
+            continue;
+        }
+        let mut options = BatchOptions {
+            compression: Compression::ALL[chance.below(5) as usize],
+            ..BatchOptions::default()
+        };
+        let records = 1 + chance.below(5);
+        if producer > 0 {
+            let sequence = sequences.entry(producer).or_insert(0);
+            options.producer_id = ProducerId(producer);
+            options.producer_epoch = ProducerEpoch(0);
+            options.base_sequence = *sequence;
+            *sequence += records as i32;
+            // Producer 1 is idempotent only.
+            options.transactional = producer > 1;
+            if options.transactional {
+                open.insert(producer);
+            }
+        }
+        let mut builder = BatchBuilder::new(options);
+        for _ in 0..records {
+            let key = [chance.below(12) as u8];
+            let value = vec![at as u8; chance.below(60) as usize];
+            builder.append(&NewRecord {
+                timestamp: TimestampMs(NOW.0 + at),
+                key: Some(&key),
+                value: (!chance.one_in(5)).then_some(&value[..]),
+                headers: &[("h", Some(b"x"))],
+            });
+        }
+        let append = Append {
+            origin: Origin::VerifiedClient,
+            ..of_client(builder.finish().into())
+        };
+        append_all(log, [append]).pop().unwrap().unwrap();
+    }
+    for producer in open {
+        end(log, producer, chance.one_in(2), batches);
+    }
+    let write = log.start_roll(NOW).unwrap();
+    let written = run(write.run());
+    log.finish_write(written, &mut Vec::new());
+}
+
+fn end(log: &mut Log, producer: i64, commits: bool, at: i64) {
+    let result = match commits {
+        true => TransactionResult::Commit,
+        false => TransactionResult::Abort,
+    };
+    let marker = EndMarker {
+        result,
+        coordinator_epoch: 0,
+    };
+    let time = TimestampMs(NOW.0 + at);
+    let batches = marker.batch(ProducerId(producer), ProducerEpoch(0), time);
+    let append = Append {
+        origin: Origin::Coordinator,
+        ..of_client(batches.into())
+    };
+    append_all(log, [append]).pop().unwrap().unwrap();
+}
+
+/// Every record that a reader of committed ones sees, by offset.
+fn committed(log: &Log) -> BTreeMap<i64, Seen> {
+    let aborted = log.aborted_transactions(Offset(0), log.log_end_offset());
+    let mut aborted = run(aborted.run()).unwrap();
+    let mut skipping = BTreeSet::new();
+    let mut seen = BTreeMap::new();
+    let mut scratch = Vec::new();
+    log.replay(Offset(0), &mut |batch| {
+        let header = &batch.header;
+        let producer = header.producer_id;
+        aborted.retain(|a| {
+            let begins = a.first_offset <= header.last_offset();
+            if begins {
+                skipping.insert(a.producer_id.0);
+            }
+            !begins
+        });
+        if header.attributes.is_control() {
+            skipping.remove(&producer.0);
+            return std::ops::ControlFlow::Continue(());
+        }
+        if header.attributes.is_transactional() && skipping.contains(&producer.0) {
+            return std::ops::ControlFlow::Continue(());
+        }
+        for record in batch.records_in(&mut scratch, 1 << 20).unwrap() {
+            let RecordView {
+                offset,
+                timestamp,
+                key,
+                value,
+                headers,
+            } = record.unwrap();
+            assert_eq!(headers.collect::<Vec<_>>(), [("h", Some(&b"x"[..]))]);
+            let record = Seen {
+                key: key.unwrap().to_vec(),
+                value: value.map(<[u8]>::to_vec),
+                timestamp: timestamp.0,
+            };
+            seen.insert(offset.0, record);
+        }
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    seen
+}
+
+/// Of each key the newest record, by offset.
+fn newest(records: &BTreeMap<i64, Seen>) -> BTreeMap<i64, Seen> {
+    let mut offsets = BTreeMap::new();
+    for (offset, record) in records {
+        offsets.insert(&record.key, *offset);
+    }
+    let newest: BTreeSet<i64> = offsets.into_values().collect();
+    let mut left = records.clone();
+    left.retain(|offset, _| newest.contains(offset));
+    left
+}
+
+fn seeds() -> Vec<u64> {
+    match std::env::var("ENGINE_COMPACTION_SEED") {
+        Ok(seed) => vec![seed.parse().expect("a number")],
+        Err(_) => (0..SEEDS).collect(),
+    }
+}
+
+#[test]
+fn of_each_key_the_newest_committed_record_stays_where_it_was() {
+    for seed in seeds() {
+        let chance = &mut Chance(seed);
+        let place = compacted();
+        let mut log = place.open(Left::Closed);
+        random_history(chance, &mut log, 150);
+        let (all, end) = (committed(&log), log.log_end_offset());
+        let cleaned = compact(&mut log, NOW.0).unwrap();
+        assert_eq!(cleaned.end, end, "seed {seed}");
+        let expected = newest(&all);
+        assert_eq!(committed(&log), expected, "seed {seed}");
+        verify_indexes(&place.directory);
+        assert_eq!(
+            compact(&mut log, NOW.0).unwrap().keys,
+            0,
+            "nothing is dirty"
+        );
+        assert_eq!(committed(&log), expected, "seed {seed}");
+
+        // More of the same keys, and a later day: tombstones have been there for long enough.
+        let values: BTreeMap<_, _> = expected
+            .iter()
+            .filter(|(_, record)| record.value.is_some())
+            .map(|(offset, record)| (*offset, record.clone()))
+            .collect();
+        compact(&mut log, NOW.0 + DAY_MS).unwrap();
+        assert_eq!(committed(&log), values, "seed {seed}");
+        assert_eq!(log.log_end_offset(), end);
+        log.close().unwrap();
+        let log = place.open(Left::Closed);
+        assert_eq!(committed(&log), values, "seed {seed}");
+        assert_eq!(log.log_end_offset(), end);
+        assert!(place.bases().len() < 12, "small segments become one");
+    }
+}
+
+#[test]
+fn sequence_numbers_survive_and_are_found_again_by_a_replay() {
+    let place = compacted();
+    let mut log = place.open(Left::Closed);
+    for sequence in 0..4 {
+        let sent = idempotent(9, 0, sequence, 1);
+        append(&mut log, sent).unwrap();
+    }
+    append(&mut log, batch(1, NOW.0)).unwrap();
+    let write = log.start_roll(NOW).unwrap();
+    let written = run(write.run());
+    log.finish_write(written, &mut Vec::new());
+    compact(&mut log, NOW.0).unwrap();
+    assert_eq!(
+        offsets(&log),
+        [(3, 3), (4, 4)],
+        "the last batch stays, empty"
+    );
+    log.close().unwrap();
+    for file in crate::leftovers::list(&place.directory).unwrap() {
+        if file.kind == Kind::Snapshot {
+            std::fs::remove_file(file.within(&place.directory)).unwrap();
+        }
+    }
+    let recovery_point = Offset(0);
+    let mut log = place.open(Left::Crashed { recovery_point });
+    let again = append(&mut log, idempotent(9, 0, 3, 1)).unwrap();
+    assert!(again.duplicate);
+    append(&mut log, idempotent(9, 0, 4, 1)).unwrap();
+}
+
+#[test]
+fn a_crash_at_any_step_of_the_swap_loses_nothing() {
+    for seed in 0..2 {
+        let mut steps = 0;
+        loop {
+            let place = compacted();
+            let mut log = place.open(Left::Closed);
+            random_history(&mut Chance(seed), &mut log, 40);
+            let all = committed(&log);
+            let end = log.log_end_offset();
+            let mut left = steps;
+            let done = compact_with(&mut log, NOW.0, limits(), |log, swap| {
+                let (swapped, removal) = swap.run_with(&mut || {
+                    left -= 1;
+                    match left {
+                        0 => Err(io::Error::other("the power goes")),
+                        _ => Ok(()),
+                    }
+                })?;
+                log.finish_swap(swapped);
+                drop(removal);
+                Ok(())
+            });
+            drop(log);
+            let mut log = place.open(Left::Crashed {
+                recovery_point: end,
+            });
+            assert_eq!(log.log_end_offset(), end);
+            let found = committed(&log);
+            assert_eq!(newest(&found), newest(&all), "seed {seed}, step {steps}");
+            assert!(found.iter().all(|(at, record)| all.get(at) == Some(record)));
+            verify_indexes(&place.directory);
+            let settled = crate::leftovers::list(&place.directory).unwrap();
+            assert!(settled.iter().all(|file| file.stage == Stage::Settled));
+            compact(&mut log, NOW.0).unwrap();
+            assert_eq!(committed(&log), newest(&all), "seed {seed}, step {steps}");
+            if done.is_ok() && steps > 0 {
+                break;
+            }
+            steps += 1;
+        }
+        assert!(steps > 10, "the swap has steps");
+    }
+}
+
+#[test]
+fn a_full_key_map_compacts_as_far_as_it_goes() {
+    let place = compacted();
+    let mut log = place.open(Left::Closed);
+    random_history(&mut Chance(1), &mut log, 200);
+    let all = committed(&log);
+    let small = || Limits {
+        key_map_bytes: 24 * 9,
+        ..limits()
+    };
+    let mut rounds = 0;
+    while log.cleaned_to() != Some(log.log_end_offset()) {
+        compact_with(&mut log, NOW.0, small(), |log, swap| {
+            let (swapped, removal) = swap.run_blocking()?;
+            log.finish_swap(swapped);
+            removal.run_blocking();
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(newest(&committed(&log)), newest(&all));
+        rounds += 1;
+        assert!(rounds < 500, "it gets on");
+    }
+    assert!(rounds > 2);
+}
+
+#[test]
+fn what_is_young_open_or_active_is_left_alone() {
+    let place = Place::new(LogConfig {
+        compaction_lag_ms_min: 1000,
+        ..(*compacted().config).clone()
+    });
+    let mut log = place.open(Left::Closed);
+    let roll = |log: &mut Log| {
+        let write = log.start_roll(NOW).unwrap();
+        let written = run(write.run());
+        log.finish_write(written, &mut Vec::new());
+    };
+    for at in 0..3 {
+        append(&mut log, batch(2, NOW.0 + at * 1000)).unwrap();
+        roll(&mut log);
+    }
+    append(&mut log, batch(2, NOW.0)).unwrap();
+    compact(&mut log, NOW.0 + 2500);
+    assert_eq!(
+        log.cleaned_to(),
+        Some(Offset(4)),
+        "the third segment is too young"
+    );
+    assert_eq!(offsets(&log), [(2, 3), (4, 5), (6, 7)]);
+}
+
+#[test]
+fn damage_is_an_error_and_changes_nothing() {
+    let place = compacted();
+    let mut log = place.open(Left::Closed);
+    random_history(&mut Chance(3), &mut log, 60);
+    let path = place.path(place.bases()[1], Kind::Log);
+    let mut content = std::fs::read(&path).unwrap();
+    let last = content.len() - 1;
+    content[last] ^= 1;
+    std::fs::write(&path, &content).unwrap();
+    let before = place.bases();
+    let failed = compact_with(&mut log, NOW.0, limits(), |_, _| unreachable!());
+    assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::InvalidData);
+    assert_eq!(place.bases(), before);
+    log.mark_uncleanable("a test");
+    assert!(log.check_dirt(log.log_end_offset()).is_none());
+}
+
+#[test]
+fn a_stopped_compaction_leaves_nothing_behind() {
+    let place = compacted();
+    let mut log = place.open(Left::Closed);
+    random_history(&mut Chance(4), &mut log, 60);
+    let limits = limits();
+    limits.brake.stop();
+    let stopped = compact_with(&mut log, NOW.0, limits, |_, _| unreachable!());
+    assert_eq!(stopped.unwrap_err().kind(), io::ErrorKind::Interrupted);
+    let files = crate::leftovers::list(&place.directory).unwrap();
+    assert!(files.iter().all(|file| file.stage == Stage::Settled));
+}
