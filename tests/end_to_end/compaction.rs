@@ -56,9 +56,10 @@ fn the_newest_record_of_each_key_stays() {
         ("min.cleanable.dirty.ratio", "0.01"),
     ];
     node.create_topic_with(TOPIC, 1, &settings);
+    let settings = [("compression.type", "lz4"), ("batch.size", "9000")];
     let mut expected = BTreeMap::new();
     for round in 0..ROUNDS {
-        let producer = Sender::to(&node, &[("compression.type", "lz4")]);
+        let producer = Sender::to(&node, &settings);
         for at in round * RECORDS..(round + 1) * RECORDS {
             let key = format!("key {}", at % KEYS).into_bytes();
             let value = format!("value {at} {}", ".".repeat(at % 90)).into_bytes();
