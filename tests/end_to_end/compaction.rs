@@ -25,8 +25,11 @@ fn start() -> Node {
     )
 }
 
-/// Offset and value of the newest record of each key, and how many records there are.
-fn read(node: &Node) -> (BTreeMap<Vec<u8>, (i64, Option<Vec<u8>>)>, usize) {
+/// Offset and value of the newest record of each key.
+type Newest = BTreeMap<Vec<u8>, (i64, Option<Vec<u8>>)>;
+
+/// The newest records, and how many records there are.
+fn read(node: &Node) -> (Newest, usize) {
     let mut newest = BTreeMap::new();
     let mut count = 0;
     let mut last = -1;
