@@ -125,11 +125,6 @@ impl Directories {
         self.ids.clone()
     }
 
-    /// The id of the directory that holds the metadata log.
-    pub fn metadata_id(&self) -> Uuid {
-        self.ids[self.metadata]
-    }
-
     /// The partitions in directories that a broker keeps whose metadata is in ZooKeeper; `None` if
     /// they are not such a broker's. Each once: the first directory that has it counts.
     pub fn of_zookeeper_broker(&self) -> Result<Option<Vec<FoundReplica>>, DirectoriesError> {

@@ -8,6 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use engine::FlushTo;
 use engine::append::{Append, AppendError, Origin};
 use engine::log::Log;
 use protocol::error::ErrorCode;
-use protocol::ids::LeaderEpoch;
+use protocol::ids::{LeaderEpoch, Offset};
 use ring::event::Event;
 
 use crate::clock;
@@ -204,10 +205,31 @@ impl MetadataLog {
         };
         let image = self.image();
         let start = self.snapshots.take(&image, (end, self.epoch), bytes).await;
-        if let Some(start) = start {
-            // Without the log there is nothing to shorten.
-            let _ = self.with_log(|log| log.advance_log_start(start));
+        if let Some(start) = start
+            && let Err(error) = self.shorten(start).await
+        {
+            tracing::warn!("the metadata log keeps old segments, until the next time: {error}");
         }
+    }
+
+    /// Gives up what is before `start`, as far as it is whole segments.
+    async fn shorten(&self, start: Offset) -> io::Result<()> {
+        let check = self.with_log(|log| {
+            log.advance_log_start(start);
+            log.check_retention(log.log_end_offset())
+        });
+        let Ok(Some(check)) = check else {
+            return Ok(());
+        };
+        let Some(expired) = ring::offload(move || check.run_blocking(clock::now_ms())).await?
+        else {
+            return Ok(());
+        };
+        if let Ok(Some(retired)) = self.with_log(|log| log.drop_expired(expired)) {
+            let removal = ring::offload(move || retired.run_blocking()).await?;
+            ring::spawn(removal.run());
+        }
+        Ok(())
     }
 
     fn with_log<T>(&self, call: impl FnOnce(&mut Log) -> T) -> Result<T, Refusal> {

@@ -63,15 +63,13 @@ pub struct LedLog {
     pub epoch: LeaderEpoch,
 }
 
-/// Takes the lead and registers the node; `directory` is the id of the log directory that holds
-/// the log. Blocking.
+/// Takes the lead and registers the node. Blocking.
 pub fn lead(
     mut log: Log,
     mut replayed: Replayed,
     registration: Registration,
-    directory: Uuid,
 ) -> Result<LedLog, QuorumError> {
-    let epoch = begin_epoch(&mut log, &mut replayed, registration.id, directory)?;
+    let epoch = begin_epoch(&mut log, &mut replayed, registration.id)?;
     let mut led = LedLog {
         log,
         replayed,
@@ -94,29 +92,19 @@ fn begin_epoch(
     log: &mut Log,
     replayed: &mut Replayed,
     node: BrokerId,
-    directory: Uuid,
 ) -> Result<LeaderEpoch, QuorumError> {
     let former = QuorumState::read(log.directory())?;
     check_voters(node, former.as_ref(), &replayed.kraft)?;
     let seen = former.map_or(LeaderEpoch(0), |state| state.leader_epoch);
     let epoch = LeaderEpoch(seen.max(replayed.last_epoch).0 + 1);
-    let reconfigurable = replayed.kraft.level > 0;
     let state = QuorumState {
-        version: u8::from(reconfigurable),
+        version: u8::from(replayed.kraft.level > 0),
         leader: Some(node),
         leader_epoch: epoch,
         voters: vec![node],
     };
     state.write(log.directory())?;
-    let voter = LeaderChangeMessageVoter {
-        voter_id: node.0,
-        voter_directory_id: if reconfigurable {
-            directory
-        } else {
-            Uuid::ZERO
-        },
-    };
-    let change = leader_change(node, voter, i16::from(reconfigurable), epoch);
+    let change = leader_change(node, epoch);
     append(log, replayed, epoch, change)?;
     tracing::info!("leads the metadata quorum of one with epoch {epoch}");
     Ok(epoch)
@@ -194,22 +182,21 @@ fn check_voters(
     })
 }
 
-/// The control batch that begins an epoch.
-fn leader_change(
-    node: BrokerId,
-    voter: LeaderChangeMessageVoter,
-    version: i16,
-    epoch: LeaderEpoch,
-) -> Vec<u8> {
+/// The control batch that begins an epoch. Kafka 3.9 reads version 0 only, whatever kraft.version.
+fn leader_change(node: BrokerId, epoch: LeaderEpoch) -> Vec<u8> {
+    let voter = LeaderChangeMessageVoter {
+        voter_id: node.0,
+        voter_directory_id: Uuid::ZERO,
+    };
     let message = LeaderChangeMessage {
-        version,
+        version: 0,
         leader_id: node.0,
         voters: vec![voter.clone()],
         granting_voters: vec![voter],
     };
     let mut value = Encoder::new();
     message
-        .encode(&mut value, version)
+        .encode(&mut value, 0)
         .expect("the message has only what its version has");
     let mut batch = BatchBuilder::new(BatchOptions {
         leader_epoch: epoch,

@@ -100,7 +100,7 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
     let mut log = directories.open_metadata_log(&metadata_partition, log_config)?;
     let replayed = replay(directories.cluster_id(), &mut log)?;
     let registration = registration(&config, &directories);
-    let mut metadata_log = quorum::lead(log, replayed, registration, directories.metadata_id())?;
+    let mut metadata_log = quorum::lead(log, replayed, registration)?;
     if let Some(found) = directories.of_zookeeper_broker()? {
         metadata_log.adopt(config.node_id, &found, &config.internal_topics)?;
     }

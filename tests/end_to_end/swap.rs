@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 
-use chiplog_tests::java::run_client;
+use chiplog_tests::java::{Tool, run, run_client};
 use chiplog_tests::node::{Node, Setup, Target};
 use chiplog_tests::state::{SOON, reach};
 use chiplog_tests::zookeeper::ZooKeeper;
@@ -216,4 +217,59 @@ fn a_kraft_nodes_directory_goes_to_chiplog_and_back() {
     // And once more: what Kafka made of it is taken over again.
     node.start_again_as(Target::Chiplog);
     assert_holds_all_of(&visible(&node), &by_chiplog);
+}
+
+/// The offsets in the names of the metadata log's files of a kind.
+fn metadata_offsets(node: &Node, extension: &str) -> Vec<i64> {
+    let files = metadata_files(node, extension);
+    let offset = |file: &PathBuf| {
+        let name = file
+            .file_name()
+            .expect("a file has a name")
+            .to_string_lossy();
+        name[..20].parse().expect("an offset")
+    };
+    files.iter().map(offset).collect()
+}
+
+#[test]
+fn a_metadata_log_is_shortened_behind_its_snapshots_and_kafka_opens_it() {
+    let setup = setup()
+        .of(Target::Chiplog)
+        .set("metadata.log.max.record.bytes.between.snapshots", "500")
+        .set("metadata.log.segment.bytes", "1000")
+        .set("metadata.log.segment.min.bytes", "1000")
+        .set("metadata.max.retention.bytes", "6000");
+    let mut node = Node::start_with(setup);
+    let topics: Vec<String> = (0..40).map(|number| format!("topic-{number}")).collect();
+    for topic in &topics {
+        node.create_topic(topic, 1);
+    }
+    node.stop();
+    let (logs, snapshots) = (
+        metadata_offsets(&node, "log"),
+        metadata_offsets(&node, "checkpoint"),
+    );
+    assert!(logs[0] > 0, "old segments are gone: {logs:?}");
+    assert!(
+        snapshots.len() < 5 && snapshots[0] >= logs[0],
+        "{logs:?} {snapshots:?}"
+    );
+    let flags = ["--cluster-metadata-decoder"];
+    assert_clean(&kafka_dump_log(
+        &metadata_files(&node, "checkpoint"),
+        &flags,
+    ));
+    for target in [Target::Chiplog, Target::Kafka] {
+        node.start_again_as(target);
+        let server = node.bootstrap();
+        let listed = run(Tool::Topics, &["--bootstrap-server", &server, "--list"]).succeeded();
+        for topic in &topics {
+            assert!(
+                listed.lines().any(|line| line == topic),
+                "{topic} is gone: {listed}"
+            );
+        }
+        node.stop();
+    }
 }

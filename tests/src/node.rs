@@ -170,6 +170,11 @@ impl Node {
     /// Starts another broker on the same port and directory, after a stop or a kill.
     pub fn start_again_as(&mut self, target: Target) {
         self.target = target;
+        let place = command_line::Place {
+            port: self.port,
+            directory: self.directory.path(),
+        };
+        target.prepare(&place, &self.setup);
         self.start_again();
     }
 

@@ -125,9 +125,11 @@ fn kafka_words(place: &Place<'_>) -> Vec<String> {
     // only there inside the node's mount namespace.
     let java = java("-Xmx1g");
     let properties = kafka_properties(place.directory).display().to_string();
+    let identity = log_directory(place.directory).join("meta.properties");
     let format = format!(
-        "{java} kafka.tools.StorageTool format --ignore-formatted --cluster-id \
-         AAAAAAAAAAAAAAAAAAAAAQ --config {properties} && exec {java} kafka.Kafka {properties}"
+        "{{ test -e {} || {java} kafka.tools.StorageTool format --cluster-id \
+         AAAAAAAAAAAAAAAAAAAAAQ --config {properties}; }} && exec {java} kafka.Kafka {properties}",
+        identity.display()
     );
     vec!["sh".into(), "-c".into(), format]
 }
