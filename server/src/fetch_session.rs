@@ -6,6 +6,7 @@
 //! Invariant: a session's epoch counts its fetches; one that does not match is refused.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,9 @@ const INITIAL_EPOCH: i32 = 0;
 const FINAL_EPOCH: i32 = -1;
 
 /// A partition as a fetch names it: by topic id from version 13 on, else by name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+///
+/// Two with an id are the same if the ids are: the name behind an id comes and goes with the topic.
+#[derive(Debug, Clone)]
 pub struct FetchTarget {
     /// The topic's name; empty if only an unknown id was given.
     pub topic: Arc<str>,
@@ -30,6 +33,30 @@ pub struct FetchTarget {
     pub topic_id: Uuid,
     /// The partition.
     pub partition: PartitionIndex,
+}
+
+impl FetchTarget {
+    fn identity(&self) -> (&str, Uuid, PartitionIndex) {
+        let name = match self.topic_id.is_zero() {
+            true => &*self.topic,
+            false => "",
+        };
+        (name, self.topic_id, self.partition)
+    }
+}
+
+impl PartialEq for FetchTarget {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for FetchTarget {}
+
+impl Hash for FetchTarget {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
 }
 
 /// One partition of a fetch and what is asked of it.
@@ -340,6 +367,20 @@ mod tests {
             current_leader_epoch: LeaderEpoch(-1),
             last_fetched_epoch: LeaderEpoch(-1),
         }
+    }
+
+    #[test]
+    fn a_topic_named_by_id_stays_the_same_when_it_is_gone() {
+        let named = |topic: &str, topic_id| FetchTarget {
+            topic: topic.into(),
+            topic_id,
+            partition: PartitionIndex(0),
+        };
+        let id = Uuid([1; 16]);
+        let targets = HashMap::from([(named("t", id), ())]);
+        assert!(targets.contains_key(&named("", id)));
+        assert!(!targets.contains_key(&named("t", Uuid([2; 16]))));
+        assert_ne!(named("t", Uuid::ZERO), named("u", Uuid::ZERO));
     }
 
     fn read(high_watermark: i64) -> PartRead {

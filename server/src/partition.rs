@@ -246,9 +246,14 @@ impl Partition {
         }
     }
 
-    /// Registers a fetcher that waits for more committed bytes.
+    /// Registers a fetcher that waits for more committed bytes; once, however often its fetch names
+    /// this partition.
     pub fn watch(&self, watch: Rc<Watch>) {
         let mut state = self.state.borrow_mut();
+        let last = state.watches.last();
+        if last.is_some_and(|last| Rc::ptr_eq(last, &watch)) {
+            return;
+        }
         state.watches.retain(|watch| !watch.is_over());
         state.watches.push(watch);
     }

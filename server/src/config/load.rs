@@ -329,8 +329,9 @@ fn host_name() -> String {
 }
 
 fn log_dirs(values: &Values) -> Result<Vec<PathBuf>, ConfigError> {
-    let text = values
-        .text("log.dirs")
+    let given = values.given().get("log.dirs").cloned();
+    let text = given
+        .or_else(|| values.text("log.dirs"))
         .or_else(|| values.text("log.dir"))
         .unwrap_or_default();
     let dirs: Vec<PathBuf> = text

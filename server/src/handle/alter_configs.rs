@@ -2,6 +2,7 @@
 //! all overrides anew, the second changes single ones. They hold as soon as they are answered.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -138,10 +139,15 @@ async fn alter(
 ) -> Vec<Result<(), Refusal>> {
     let (node, count) = (shard.node.clone(), wanted.len());
     let change = Change::new(move |image| {
+        let mut times: HashMap<(i8, &str), usize> = HashMap::new();
+        for resource in &wanted {
+            *times.entry((resource.kind, &resource.name)).or_default() += 1;
+        }
         let mut records = Vec::new();
-        let outcome = (0..wanted.len())
-            .map(|at| {
-                records.extend(decide(&node, image, &wanted, at)?);
+        let outcome = wanted
+            .iter()
+            .map(|resource| {
+                records.extend(decide(&node, image, resource, &times)?);
                 Ok(())
             })
             .collect();
@@ -159,13 +165,11 @@ async fn alter(
 fn decide(
     node: &Arc<Node>,
     image: &Image,
-    wanted: &[Wanted],
-    at: usize,
+    resource: &Wanted,
+    times: &HashMap<(i8, &str), usize>,
 ) -> Result<Vec<Record>, Refusal> {
-    let resource = &wanted[at];
     let invalid = |text: String| Refusal::new(ErrorCode::InvalidRequest, text);
-    let same = |other: &&Wanted| other.kind == resource.kind && other.name == resource.name;
-    if wanted.iter().filter(same).count() > 1 {
+    if times[&(resource.kind, &*resource.name)] > 1 {
         let text = "Each resource must appear at most once.";
         return Err(invalid(text.to_owned()));
     }

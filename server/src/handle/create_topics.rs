@@ -2,6 +2,7 @@
 //! every shard has the new partitions (KIP-4, 525).
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use controller::config_source::ConfigEntry;
@@ -34,9 +35,14 @@ pub async fn create_topics(shard: Rc<Shard>, request: Request) -> Outcome {
     };
     let mut topics: Vec<CreatableTopicResult<'_>> = Vec::new();
     let mut allowed = Vec::new();
+    let mut times: HashMap<&str, usize> = HashMap::new();
     for topic in &body.topics {
-        match prohibited(&body, topic) {
-            Some(refusal) if topics.iter().all(|told| told.name != topic.name) => {
+        *times.entry(&topic.name).or_default() += 1;
+    }
+    let mut refused_names = HashSet::new();
+    for topic in &body.topics {
+        match prohibited(&topic.name, times[&*topic.name]) {
+            Some(refusal) if refused_names.insert(&topic.name) => {
                 topics.push(refused(&topic.name, &refusal));
             }
             Some(_) => {}
@@ -78,22 +84,16 @@ pub async fn create(
     shard.ask(METADATA_SHARD, change).await
 }
 
-fn prohibited(body: &CreateTopicsRequest<'_>, topic: &CreatableTopic<'_>) -> Option<Refusal> {
-    if topic.name == topic_name::CLUSTER_METADATA {
-        let text = format!("Creation of internal topic {} is prohibited.", topic.name);
-        return Some(Refusal::new(ErrorCode::InvalidRequest, text));
-    }
-    let same = body
-        .topics
-        .iter()
-        .filter(|other| other.name == topic.name)
-        .count();
-    (same > 1).then(|| {
-        Refusal::new(
-            ErrorCode::InvalidRequest,
-            "Found multiple entries for this topic.",
-        )
-    })
+/// Why a topic that the request names so many times is not even looked at.
+fn prohibited(name: &str, times: usize) -> Option<Refusal> {
+    let text = if name == topic_name::CLUSTER_METADATA {
+        format!("Creation of internal topic {name} is prohibited.")
+    } else if times > 1 {
+        "Found multiple entries for this topic.".to_owned()
+    } else {
+        return None;
+    };
+    Some(Refusal::new(ErrorCode::InvalidRequest, text))
 }
 
 fn new_topic(topic: &CreatableTopic<'_>) -> NewTopic {

@@ -8,9 +8,9 @@ use super::{READ_ONLY, row};
 
 #[rustfmt::skip]
 pub(super) const KEYS: &[ConfigKey] = &[
-    row("node.id", Int, Some("-1"), Any, READ_ONLY,
+    row("node.id", Int, Some("-1"), AtLeast(-1), READ_ONLY,
         "The node's id, unique in the cluster. Stands in for broker.id where both are possible."),
-    row("broker.id", Int, Some("-1"), Any, READ_ONLY,
+    row("broker.id", Int, Some("-1"), AtLeast(-1), READ_ONLY,
         "The broker's id, unique in the cluster; -1 takes one from ZooKeeper, or 0 without ZooKeeper."),
     row("broker.id.generation.enable", Boolean, Some("true"), Any, READ_ONLY,
         "Whether a broker without an id is given one by ZooKeeper."),
