@@ -63,6 +63,8 @@ pub struct Cleaning {
     pub dedupe_buffer_bytes: usize,
     /// `producer.id.expiration.ms`
     pub producer_expiration_ms: i64,
+    /// Records below were deleted (DeleteRecords).
+    pub log_start: i64,
     /// The time of each pass.
     pub passes_ms: Vec<i64>,
 }
@@ -88,6 +90,7 @@ pub fn clean_with_kafka(directory: &Path, cleaning: &Cleaning) -> Vec<Pass> {
             "producer.id.expiration.ms",
             cleaning.producer_expiration_ms.to_string(),
         ),
+        ("log.start.offset", cleaning.log_start.to_string()),
     ];
     let mut arguments = vec!["clean".to_owned(), directory.display().to_string()];
     arguments.extend(settings.map(|(name, value)| format!("{name}={value}")));
@@ -141,6 +144,28 @@ pub fn records(lines: &[String]) -> BTreeMap<i64, Kept> {
         }
     }
     records
+}
+
+/// The lines without those of batches and aborted transactions that end below an offset.
+pub fn from(lines: &[String], offset: i64) -> Vec<&str> {
+    let mut is_below = false;
+    let mut kept = Vec::new();
+    for line in lines {
+        let mut words = line.split(' ');
+        match words.next() {
+            Some("batch") => is_below = field(line, "last") < offset,
+            Some("record") => {}
+            Some("aborted") => {
+                let last = words.nth(2).expect("producer, first, last offset");
+                is_below = last.parse::<i64>().expect("an offset") < offset;
+            }
+            _ => is_below = false,
+        }
+        if !is_below {
+            kept.push(line.as_str());
+        }
+    }
+    kept
 }
 
 fn field(line: &str, name: &str) -> i64 {

@@ -16,7 +16,7 @@ use engine::log::Log;
 use protocol::batch::control::{ControlType, EndMarker, TransactionResult};
 use protocol::batch::{BatchBuilder, BatchOptions, Compression, NewRecord};
 use protocol::ids::{
-    LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TimestampMs, Uuid,
+    BrokerEpoch, LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TimestampMs, Uuid,
 };
 
 use crate::chance::Chance;
@@ -78,9 +78,9 @@ impl History {
 }
 
 /// The configuration that the partition has on our side, as far as files depend on it.
-pub fn config(size: Size) -> LogConfig {
+pub fn config(segment_bytes: u32) -> LogConfig {
     LogConfig {
-        segment_bytes_max: size.segment_bytes,
+        segment_bytes_max: segment_bytes,
         segment_age_ms_max: i64::MAX,
         cleanup: Cleanup {
             delete: false,
@@ -121,7 +121,7 @@ struct Transaction {
 struct Writer {
     chance: Chance,
     log: Log,
-    _parent: LogDirectory,
+    parent: LogDirectory,
     producers: Vec<Producer>,
     next_producer_id: i64,
     leader_epoch: i32,
@@ -139,14 +139,14 @@ impl Writer {
             .create_log(
                 &topic_partition(),
                 Uuid::default(),
-                Arc::new(config(size)),
+                Arc::new(config(size.segment_bytes)),
                 now,
             )
             .expect("the directory is empty");
         let mut writer = Writer {
             chance: Chance::new(seed),
             log,
-            _parent: parent,
+            parent,
             producers: Vec::new(),
             next_producer_id: 1_000,
             leader_epoch: 0,
@@ -365,6 +365,8 @@ impl Writer {
         let directory = self.log.directory().to_path_buf();
         assert!(self.log.segment_count() > 3, "several segments");
         self.log.close().expect("the disk works");
+        let epoch = BrokerEpoch(1);
+        self.parent.mark_clean(epoch).expect("the disk works");
         History {
             directory,
             records: self.records,

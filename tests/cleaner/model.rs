@@ -3,15 +3,26 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::dump::{Kept, Pass, records};
+use crate::dump::{Cleaning, Kept, Pass, records};
 use crate::history::{History, Written};
 
 type Records = BTreeMap<i64, Kept>;
+
+/// Whose passes are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cleaner {
+    /// The engine's.
+    Ours,
+    /// Kafka's.
+    Kafka,
+}
 
 /// What is known of a log that is being cleaned.
 #[derive(Debug)]
 pub struct Model<'a> {
     written: BTreeMap<i64, &'a Written>,
+    cleaner: Cleaner,
+    log_start: i64,
     log_end: i64,
     delete_retention_ms: i64,
     /// What the last pass left.
@@ -30,13 +41,15 @@ struct Step<'a> {
     now_ms: i64,
     before: &'a Records,
     after: &'a Records,
-    /// The pass begins within a segment, because a map was full there.
-    resumes: bool,
+    /// Kafka 3.9 takes a transaction that was aborted earlier in a segment for an open one when a
+    /// pass begins within it, where a map had been full: what the transaction's producer committed
+    /// then is not in the map, and older records of these keys stay.
+    forgets_transactions: bool,
 }
 
 impl<'a> Model<'a> {
     /// The model of a history that no pass has touched.
-    pub fn new(history: &'a History, delete_retention_ms: i64) -> Model<'a> {
+    pub fn new(history: &'a History, cleaner: Cleaner, cleaning: &Cleaning) -> Model<'a> {
         let written: BTreeMap<i64, &Written> =
             history.records.iter().map(|r| (r.offset, r)).collect();
         let records = written
@@ -45,16 +58,21 @@ impl<'a> Model<'a> {
         Model {
             records: records.collect(),
             written,
+            cleaner,
+            log_start: cleaning.log_start,
             log_end: history.log_end,
-            delete_retention_ms,
+            delete_retention_ms: cleaning.delete_retention_ms,
             bases: vec![0],
-            next: 0,
+            next: cleaning.log_start,
             horizons: Vec::new(),
         }
     }
 
-    /// Checks what a pass has left against what the one before it had left.
-    pub fn step(&mut self, pass: &Pass, now_ms: i64) {
+    /// Checks what a pass has left against what the one before it had left. Whether it may have
+    /// left more than it had to.
+    pub fn step(&mut self, pass: &Pass, now_ms: i64) -> bool {
+        let resumes = pass.from > self.log_start && !self.bases.contains(&pass.from);
+        let forgets_transactions = resumes && self.cleaner == Cleaner::Kafka;
         assert_eq!(
             pass.from, self.next,
             "a pass goes on where the last one ended"
@@ -79,7 +97,7 @@ impl<'a> Model<'a> {
                 now_ms,
                 before: &self.records,
                 after: &after,
-                resumes: !self.bases.contains(&pass.from),
+                forgets_transactions,
             });
             // Segments are cleaned whole: up to the end of the one where the map was full.
             let bases = pass.segments();
@@ -93,6 +111,7 @@ impl<'a> Model<'a> {
         self.next = pass.next;
         self.bases = pass.segments();
         self.records = after;
+        forgets_transactions
     }
 
     /// What the last pass left, or what was written.
@@ -103,7 +122,8 @@ impl<'a> Model<'a> {
     /// The value of each key, as somebody who reads all and skips what was aborted has it.
     fn latest_values<'r>(&self, records: &'r Records) -> BTreeMap<&'r str, &'r str> {
         let mut values = BTreeMap::new();
-        let counting = records.iter().filter(|(at, of)| self.counts(**at, of));
+        let readable = records.range(self.log_start..);
+        let counting = readable.filter(|(at, of)| self.counts(**at, of));
         for (_, record) in counting {
             if record.is_tombstone() {
                 values.remove(record.key.as_str());
@@ -127,13 +147,15 @@ impl<'a> Model<'a> {
             all.map(|(offset, record)| (record.key.as_str(), *offset))
                 .collect::<HashMap<_, _>>()
         };
-        // Kafka 3.9 takes a transaction that was aborted earlier in the segment for an open one
-        // when a pass begins in its middle: the map then misses what its producer committed.
         let latest_surely = self.latest_offsets(step, |offset| {
-            !(step.resumes && self.written[&offset].transactional)
+            !(step.forgets_transactions && self.written[&offset].transactional)
         });
         let is_full = step.pass.next < step.pass.uncleanable;
         for (offset, record) in step.before {
+            if *offset < self.log_start {
+                // Nobody reads there.
+                continue;
+            }
             let is_kept = step.after.contains_key(offset);
             let key = record.key.as_str();
             if *offset >= step.pass.next {

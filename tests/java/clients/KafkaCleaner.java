@@ -42,8 +42,9 @@ import scala.runtime.BoxedUnit;
  *
  * <p>{@code dump DIRECTORY} only says it. {@code clean DIRECTORY SETTING=VALUE.. NOW..} runs one
  * pass for each time, in milliseconds, and says it after each; a pass goes on where the one before
- * ended, as the cleaner's checkpoint has it. The settings are those of a topic, and two of the
- * broker: {@code log.cleaner.dedupe.buffer.size} and {@code producer.id.expiration.ms}.
+ * ended, as the cleaner's checkpoint has it. The settings are those of a topic, two of the broker,
+ * {@code log.cleaner.dedupe.buffer.size} and {@code producer.id.expiration.ms}, and
+ * {@code log.start.offset}, below which records were deleted.
  *
  * <p>A line before the files' content tells of the pass: where it began, which offset it could not
  * go beyond, and where the next one begins.
@@ -51,6 +52,7 @@ import scala.runtime.BoxedUnit;
 public final class KafkaCleaner {
     private static final String DEDUPE_BUFFER = "log.cleaner.dedupe.buffer.size";
     private static final String PRODUCER_EXPIRATION = "producer.id.expiration.ms";
+    private static final String LOG_START = "log.start.offset";
 
     /** Defaults of Kafka 3.9: half of log.cleaner.io.buffer.size, and the load factor. */
     private static final int IO_BUFFER_BYTES = 256 * 1024;
@@ -105,11 +107,12 @@ public final class KafkaCleaner {
     private static UnifiedLog open(
         Path directory, Map<String, String> settings, Time time, KafkaScheduler scheduler) {
         int expirationMs = Integer.parseInt(settings.remove(PRODUCER_EXPIRATION));
+        long logStart = Long.parseLong(settings.remove(LOG_START));
         return UnifiedLog.apply(
             directory.toFile(),
             new LogConfig(settings),
-            0L,
-            0L,
+            logStart,
+            logStart,
             scheduler,
             new BrokerTopicStats(false),
             time,
