@@ -4,6 +4,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use chiplog_tests::messages::changed;
 use chiplog_tests::node::{Node, Setup, Target};
 use chiplog_tests::raw::{
     API_VERSIONS, Body, Connection, METADATA, PRODUCE, batch, end_offset, header, produce,
@@ -443,4 +444,43 @@ impl Random {
     fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
+}
+
+/// Zstandard that says of itself only that it has a window: so many blocks of 128 KiB, each one
+/// byte over and over.
+fn zstd_bomb(blocks: usize) -> Vec<u8> {
+    const RUN_OF_128_KIB: u32 = ((128 * 1024) << 3) | (1 << 1);
+    let mut out = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x38];
+    for block in 1..=blocks {
+        let last = u32::from(block == blocks);
+        out.extend_from_slice(&(RUN_OF_128_KIB | last).to_le_bytes()[..3]);
+        out.push(b'x');
+    }
+    out
+}
+
+#[test]
+fn a_decompression_bomb_is_refused_where_a_batch_is_compressed_anew() -> io::Result<()> {
+    const MESSAGE_TOO_LARGE: i16 = 10;
+    let mut attacked = Attacked::new();
+    if attacked.node.target() == Target::Kafka {
+        return Ok(()); // It has no bound.
+    }
+    let mut client = attacked.node.connect();
+    for (topic, stored) in [("gzip", "gzip"), ("plain", "uncompressed")] {
+        let settings = [("compression.type", stored)];
+        attacked.node.create_topic_with(topic, 1, &settings);
+        for blocks in [1100, 200_000] {
+            let mut bomb = batch(&[b"x"])[..61].to_vec();
+            bomb.extend(zstd_bomb(blocks));
+            let length = i32::try_from(bomb.len() - 12).expect("it is small");
+            bomb[8..12].copy_from_slice(&length.to_be_bytes());
+            let bomb = changed(&bomb, 21, &4_i16.to_be_bytes());
+            let answer = produce_to(&mut client, topic, &bomb)?;
+            assert_eq!(answer, (MESSAGE_TOO_LARGE, -1), "{stored}, {blocks} blocks");
+            attacked.assert_unharmed();
+        }
+    }
+    attacked.assert_grown_at_most(32 * MIB);
+    Ok(())
 }
