@@ -5,9 +5,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use chiplog_tests::java::{Tool, run, run_client};
 use chiplog_tests::node::{Node, Setup, Target};
+use chiplog_tests::place::chiplog_command;
 use chiplog_tests::state::{SOON, reach};
 use chiplog_tests::zookeeper::ZooKeeper;
 
@@ -118,6 +120,23 @@ fn filled_by_kafka(node: &mut Node) -> Vec<String> {
     by_kafka
 }
 
+/// No second process uses the directory of a node that runs, and the one that tries is told who
+/// does.
+fn assert_locked(node: &Node) {
+    let directories = format!("log.dirs={}", node.log_directory().display());
+    let refused = Command::new(chiplog_command())
+        .args(["serve", "--override", &directories])
+        .args(["--override", "listeners=PLAINTEXT://127.0.0.1:0"])
+        .args(["--override", "node.id=1"])
+        .output()
+        .expect("chiplog can be started");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned()
+        + &String::from_utf8_lossy(&refused.stdout);
+    assert!(!refused.status.success(), "{said}");
+    let holder = format!("in use by the process {}", node.process_id());
+    assert!(said.contains(&holder), "{said}");
+}
+
 /// The Kafka that comes back finds nothing to recover.
 fn assert_not_recovered(said: &str) {
     assert!(said.contains("Skipping recovery of "), "{said}");
@@ -187,10 +206,12 @@ fn a_zookeeper_brokers_directory_goes_to_chiplog_and_back() {
 fn a_kraft_nodes_directory_goes_to_chiplog_and_back() {
     let setup = setup().set("metadata.log.max.record.bytes.between.snapshots", "1500");
     let mut node = Node::start_with(setup.of(Target::Kafka));
+    assert_locked(&node);
     let by_kafka = filled_by_kafka(&mut node);
     assert_clean(&kafka_dump_log(&data_files(&node, "log"), &[]));
 
     node.start_again_as(Target::Chiplog);
+    assert_locked(&node);
     assert_eq!(visible(&node), by_kafka, "chiplog reads what Kafka read");
     swap(&node, "write");
     node.create_topic("made-by-chiplog", 3);
