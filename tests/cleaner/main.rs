@@ -84,6 +84,10 @@ fn cleaning(seed: u64, history: &History, size: Size) -> Cleaning {
         3 => history.log_end / 7,
         _ => 0,
     };
+    if seed % 6 == 1 {
+        // What is left for the last pass.
+        passes_ms.pop();
+    }
     // When every producer has been forgotten.
     passes_ms.push(history.end_ms + 3 * span_ms + 2 * DAY_MS);
     Cleaning {
