@@ -204,7 +204,10 @@ fn a_zookeeper_brokers_directory_goes_to_chiplog_and_back() {
 
 #[test]
 fn a_kraft_nodes_directory_goes_to_chiplog_and_back() {
-    let setup = setup().set("metadata.log.max.record.bytes.between.snapshots", "1500");
+    let setup = setup()
+        .set("metadata.log.max.record.bytes.between.snapshots", "1500")
+        .set("broker.heartbeat.interval.ms", "200")
+        .set("broker.session.timeout.ms", "1000");
     let mut node = Node::start_with(setup.of(Target::Kafka));
     assert_locked(&node);
     let by_kafka = filled_by_kafka(&mut node);
@@ -235,9 +238,24 @@ fn a_kraft_nodes_directory_goes_to_chiplog_and_back() {
     node.stop();
     assert_one_producer_went_on(&node);
 
-    // And once more: what Kafka made of it is taken over again.
+    // And once more, without a clean stop on either side.
     node.start_again_as(Target::Chiplog);
     assert_holds_all_of(&visible(&node), &by_chiplog);
+    let before_crash = visible(&node);
+    node.kill();
+    node.start_again_as(Target::Kafka);
+    assert_eq!(
+        visible(&node),
+        before_crash,
+        "Kafka recovers what chiplog wrote"
+    );
+    node.kill();
+    node.start_again_as(Target::Chiplog);
+    assert_eq!(
+        visible(&node),
+        before_crash,
+        "chiplog recovers what Kafka wrote"
+    );
 }
 
 /// The offsets in the names of the metadata log's files of a kind.
