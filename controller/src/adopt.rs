@@ -8,7 +8,7 @@
 //! Leader epochs go on where the logs are, and never beyond: the broker that comes back counts on
 //! from its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::ids::{BrokerId, LeaderEpoch, PartitionIndex, Uuid};
 
@@ -63,11 +63,13 @@ pub fn adopt(
     for replica in found {
         topics.entry(&replica.topic).or_default().push(replica);
     }
+    let mut gone = BTreeSet::new();
     for topic in image.topics() {
         let still = topics.get(&*topic.name);
         let same = |replica: &&FoundReplica| replica.topic_id.is_none_or(|id| id == topic.id);
         if !still.is_some_and(|replicas| replicas.iter().all(same)) {
             let topic_id = topic.id;
+            gone.insert(topic_id);
             adoption
                 .records
                 .push(Record::RemoveTopic(RemoveTopicRecord { topic_id }));
@@ -77,13 +79,9 @@ pub fn adopt(
             ));
         }
     }
-    let gone = |id: Uuid, records: &[Record]| {
-        let removal = Record::RemoveTopic(RemoveTopicRecord { topic_id: id });
-        records.contains(&removal)
-    };
     for (name, replicas) in topics {
         let known = image.topic(name).map(|topic| topic.id);
-        let known = known.filter(|id| !gone(*id, &adoption.records));
+        let known = known.filter(|id| !gone.contains(id));
         if known.is_none() {
             new_topic(name, &replicas, internal, draw, &mut adoption);
         }
