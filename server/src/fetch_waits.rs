@@ -11,6 +11,7 @@ use ring::event::Event;
 pub struct FetchWaits {
     waiting: RefCell<HashMap<u64, Rc<Event>>>,
     next: Cell<u64>,
+    over: Cell<bool>,
 }
 
 /// One waiting fetch; dropped, it is forgotten.
@@ -41,6 +42,20 @@ impl FetchWaits {
         if let Some(woken) = self.waiting.borrow().get(&number) {
             woken.notify();
         }
+    }
+
+    /// The node stops: those that wait are woken, and nobody waits any more.
+    pub fn end(&self) {
+        self.over.set(true);
+        self.waiting
+            .borrow()
+            .values()
+            .for_each(|woken| woken.notify());
+    }
+
+    /// Whether a fetch may wait.
+    pub fn may_wait(&self) -> bool {
+        !self.over.get()
     }
 }
 

@@ -16,8 +16,33 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How often the connections are counted meanwhile.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Asks a shard to end: answered with the checkpoints of the logs it closed, or how many it could
-/// not close.
+/// Asks a shard to answer what is under way and to close its connections. All shards have done so
+/// before the first closes a log: a request may be about another shard's partitions.
+struct DrainQuestion;
+
+impl Question for DrainQuestion {
+    type Answer = ();
+
+    fn serve(self, shard: &Rc<Shard>, done: Done<()>) {
+        let shard = shard.clone();
+        ring::spawn(async move {
+            drain_shard(&shard).await;
+            done.put(());
+        });
+    }
+}
+
+async fn drain_shard(shard: &Rc<Shard>) {
+    shard.stop_serving();
+    shard.fetch_waits.end();
+    let deadline = ring::timer::now() + ANSWER_WITHIN;
+    while !shard.has_no_connections() && ring::timer::now() < deadline {
+        ring::timer::sleep(LOOK_INTERVAL).await;
+    }
+    shard.close_connections();
+}
+
+/// Asks a shard to close its logs: answered with their checkpoints, or how many it could not close.
 struct StopQuestion;
 
 /// What a shard leaves behind.
@@ -36,12 +61,6 @@ impl Question for StopQuestion {
 }
 
 async fn stop_shard(shard: &Rc<Shard>) -> Left {
-    shard.stop_serving();
-    let deadline = ring::timer::now() + ANSWER_WITHIN;
-    while !shard.has_no_connections() && ring::timer::now() < deadline {
-        ring::timer::sleep(LOOK_INTERVAL).await;
-    }
-    shard.close_connections();
     let mut left = Left {
         closed: Vec::new(),
         failed: 0,
@@ -70,6 +89,12 @@ async fn stop_shard(shard: &Rc<Shard>) -> Left {
 
 /// Ends the node; runs on the metadata shard. Afterwards every shard's thread may end.
 pub async fn stop_node(shard: &Rc<Shard>) {
+    let drained: Vec<_> = (0..shard.count())
+        .map(|to| shard.ask(ShardId(to), DrainQuestion))
+        .collect();
+    for answer in drained {
+        answer.await;
+    }
     let asked: Vec<_> = (0..shard.count())
         .map(|to| shard.ask(ShardId(to), StopQuestion))
         .collect();

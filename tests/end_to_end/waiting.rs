@@ -98,6 +98,20 @@ fn a_fetch_at_the_end_returns_empty_after_its_wait() {
 }
 
 #[test]
+fn a_fetch_that_waits_is_answered_when_the_node_stops() -> io::Result<()> {
+    let mut node = Node::start();
+    node.create_topic("tail", 1);
+    let mut reader = node.connect();
+    let (versions, fetch) = (Body::new(), fetch(LONG, 1, 0));
+    let sent = reader.send_together(&[(API_VERSIONS, 0, &versions), (FETCH, 4, &fetch)])?;
+    // The answer to the first says that the second is there too.
+    reader.receive_answer(sent[0])?;
+    assert!(node.stop().success());
+    assert_eq!(fetched(reader.receive_answer(sent[1])?), (0, 0, 0));
+    Ok(())
+}
+
+#[test]
 fn a_fetch_out_of_range_is_told_so_at_once() {
     const OFFSET_OUT_OF_RANGE: i16 = 1;
     let node = Node::start();

@@ -142,6 +142,20 @@ impl Connection {
         Ok(self.correlation)
     }
 
+    /// Sends requests in one piece, so that the node takes them in together, and gives their
+    /// correlation ids.
+    pub fn send_together(&mut self, requests: &[(i16, i16, &Body)]) -> io::Result<Vec<i32>> {
+        let (mut frames, mut correlations) = (Body::new(), Vec::new());
+        for (api_key, version, body) in requests {
+            self.correlation += 1;
+            let header = header(*api_key, *version, self.correlation);
+            frames = frames.bytes(&header.raw(&body.0).0);
+            correlations.push(self.correlation);
+        }
+        self.stream.write_all(&frames.0)?;
+        Ok(correlations)
+    }
+
     /// Closes this side for sending; the node sees the end of the stream.
     pub fn finish_sending(&mut self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)

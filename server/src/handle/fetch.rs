@@ -199,6 +199,7 @@ async fn read_until_enough(
         .map(|part| refuse(shard, replica_id, part))
         .collect();
     let may_wait = !wait.is_zero()
+        && shard.fetch_waits.may_wait()
         && limits.min_bytes > 0
         && !fixed.is_empty()
         && fixed.iter().all(Option::is_none);
@@ -223,7 +224,8 @@ async fn read_until_enough(
         let woken = ring::timer::timeout(left, waiting.woken.wait())
             .await
             .is_ok();
-        missing = woken.then_some(limits.min_bytes as u64);
+        let goes_on = woken && shard.fetch_waits.may_wait();
+        missing = goes_on.then_some(limits.min_bytes as u64);
     }
 }
 
