@@ -3,15 +3,16 @@
 //!
 //! Blocking system calls: for start-up and `ring::offload`.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use crate::disk;
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::path::Path;
 
 /// Replaces the file at `path` so that after a crash it is either as before or complete.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     beside(path, |file| {
-        file.write_all(content)?;
-        file.sync_all()
+        disk::write_at(file, content, 0)?;
+        disk::sync_all(file)
     })?;
     sync_directory(path.parent().expect("a file has a directory"))
 }
@@ -19,26 +20,26 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Replaces a file that can be made again from others: readers see the old or the new one, and a
 /// crash may leave anything.
 pub(crate) fn replace_derived(path: &Path, content: &[u8]) -> io::Result<()> {
-    beside(path, |file| file.write_all(content))
+    beside(path, |file| disk::write_at(file, content, 0))
 }
 
-fn beside(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+fn beside(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".tmp");
     let beside = Path::new(&beside);
-    let written = File::create(beside)
-        .and_then(|mut file| write(&mut file))
-        .and_then(|()| fs::rename(beside, path));
+    let written = disk::create(beside)
+        .and_then(|file| write(&file))
+        .and_then(|()| disk::rename(beside, path));
     if written.is_err() {
         // What is left of it must not take up the space that may just have run out.
-        let _ = fs::remove_file(beside);
+        let _ = disk::remove_file(beside);
     }
     written
 }
 
 /// Makes names created, renamed or removed in a directory durable.
 pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+    disk::sync_all(&disk::open(OpenOptions::new().read(true), directory)?)
 }
 
 /// The file's content; `None` if there is no such file.
@@ -52,7 +53,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
 
 /// Removes a file if it is there.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
+    match disk::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

@@ -1,12 +1,19 @@
-//! Failures that tests inject into writes: the only hook of its kind, absent outside tests.
+//! Failures that tests inject: into the next write of the ring's path (`inject`), or into any call
+//! of `disk` (`watch`). Absent outside tests.
 //!
-//! Per thread, one failure at a time, consumed when it strikes.
+//! Per thread. While a disk is watched, every call is counted; one of them fails once, or is the
+//! last that happens. What a power loss would leave is kept track of: a file's content and a
+//! directory's names as of their last sync.
 
 use bytes::Bytes;
 use ring::file::File;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{DirEntryExt, FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 /// How the next write fails.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,9 +26,36 @@ pub(crate) struct Fault {
     pub(crate) truncate_errno: Option<i32>,
 }
 
+/// What happens at one of the calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strike {
+    /// It fails with this error number.
+    Error(i32),
+    /// It and everything after it does not happen; of a write, a part may.
+    Crash,
+}
+
+/// A disk whose calls are counted.
+#[derive(Debug, Default)]
+struct Watched {
+    calls: u64,
+    strike: Option<(u64, Strike)>,
+    crashed: bool,
+    contents: HashMap<u64, Vec<u8>>,
+    names: HashMap<PathBuf, BTreeMap<String, u64>>,
+}
+
+/// What was durable when the disk stopped.
+#[derive(Debug, Default)]
+pub(crate) struct Durable {
+    contents: HashMap<u64, Vec<u8>>,
+    names: HashMap<PathBuf, BTreeMap<String, u64>>,
+}
+
 thread_local! {
     static WRITE: Cell<Option<Fault>> = const { Cell::new(None) };
     static TRUNCATE: Cell<Option<i32>> = const { Cell::new(None) };
+    static WATCHED: RefCell<Option<Watched>> = const { RefCell::new(None) };
 }
 
 /// Makes the next write of this thread fail.
@@ -32,6 +66,24 @@ pub(crate) fn inject(fault: Fault) {
 /// Takes back a failure that has not struck.
 pub(crate) fn clear() {
     WRITE.set(None);
+}
+
+/// Counts this thread's calls from now on; the call with that number is struck.
+pub(crate) fn watch(strike: Option<(u64, Strike)>) {
+    WATCHED.set(Some(Watched {
+        strike,
+        ..Watched::default()
+    }));
+}
+
+/// Ends the watch: how many calls there were, and what is durable.
+pub(crate) fn unwatch() -> (u64, Durable) {
+    let watched = WATCHED.take().expect("the disk is watched");
+    let durable = Durable {
+        contents: watched.contents,
+        names: watched.names,
+    };
+    (watched.calls, durable)
 }
 
 pub(crate) fn before_write(file: &File, pieces: &[Bytes], position: u64) -> io::Result<()> {
@@ -49,5 +101,117 @@ pub(crate) fn before_truncate() -> io::Result<()> {
     match TRUNCATE.take() {
         Some(errno) => Err(io::Error::from_raw_os_error(errno)),
         None => Ok(()),
+    }
+}
+
+/// Before a call of `disk`.
+pub(crate) fn before() -> io::Result<()> {
+    WATCHED.with_borrow_mut(|watched| watched.as_mut().map_or(Ok(()), Watched::count))
+}
+
+/// Before a write of `disk`: one that is struck gets half-way.
+pub(crate) fn before_bytes(file: &fs::File, bytes: &[u8], position: u64) -> io::Result<()> {
+    let crashed = || WATCHED.with_borrow(|w| w.as_ref().is_some_and(|w| w.crashed));
+    let was_crashed = crashed();
+    before().inspect_err(|_| {
+        if !was_crashed {
+            let _ = file.write_all_at(&bytes[..bytes.len() / 2], position);
+        }
+    })
+}
+
+/// In place of a sync: true if the disk is watched, and took note.
+pub(crate) fn sync(file: impl AsFd) -> io::Result<bool> {
+    before()?;
+    WATCHED.with_borrow_mut(|watched| {
+        let Some(watched) = watched else {
+            return Ok(false);
+        };
+        let link = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+        let metadata = fs::metadata(&link)?;
+        if metadata.is_dir() {
+            watched
+                .names
+                .insert(fs::read_link(&link)?, names(Path::new(&link))?);
+        } else {
+            watched.contents.insert(metadata.ino(), fs::read(&link)?);
+        }
+        Ok(true)
+    })
+}
+
+fn names(directory: &Path) -> io::Result<BTreeMap<String, u64>> {
+    let entries = fs::read_dir(directory)?;
+    let entry = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry?;
+        Ok((
+            entry.file_name().to_string_lossy().into_owned(),
+            entry.ino(),
+        ))
+    };
+    entries.map(entry).collect()
+}
+
+impl Watched {
+    fn count(&mut self) -> io::Result<()> {
+        let number = self.calls;
+        self.calls += 1;
+        let struck = self.strike.filter(|(at, _)| *at == number);
+        match struck {
+            _ if self.crashed => Err(io::Error::other("after the crash")),
+            None => Ok(()),
+            Some((_, Strike::Error(errno))) => Err(io::Error::from_raw_os_error(errno)),
+            Some((_, Strike::Crash)) => {
+                self.crashed = true;
+                Err(io::Error::other("crash"))
+            }
+        }
+    }
+}
+
+impl Durable {
+    /// Makes of a directory what a power loss may leave: of names and contents that were not
+    /// synced, each may be as before or as after, and an end that was written may be short or
+    /// zeroes. `below(n)` is a number below n, by chance.
+    pub(crate) fn lose_power(&self, directory: &Path, below: &mut dyn FnMut(usize) -> usize) {
+        let now = names(directory).unwrap();
+        let nothing = BTreeMap::new();
+        let before = self.names.get(directory).unwrap_or(&nothing);
+        let mut left = BTreeMap::new();
+        for name in now.keys().chain(before.keys()) {
+            let (now, before) = (now.get(name), before.get(name));
+            let kept = if below(2) == 0 { now } else { before };
+            left.insert(name.clone(), kept.copied());
+        }
+        let found: HashMap<u64, Vec<u8>> = now
+            .iter()
+            .map(|(name, inode)| (*inode, fs::read(directory.join(name)).unwrap()))
+            .collect();
+        for name in now.keys() {
+            fs::remove_file(directory.join(name)).unwrap();
+        }
+        for (name, inode) in left {
+            let Some(inode) = inode else { continue };
+            let synced = self.contents.get(&inode).cloned().unwrap_or_default();
+            let last = found.get(&inode).cloned().unwrap_or_else(|| synced.clone());
+            fs::write(directory.join(name), some_of(synced, last, below)).unwrap();
+        }
+    }
+}
+
+fn some_of(synced: Vec<u8>, mut last: Vec<u8>, below: &mut dyn FnMut(usize) -> usize) -> Vec<u8> {
+    let grown = last.len().saturating_sub(synced.len());
+    match below(4) {
+        0 => synced,
+        1 if grown > 0 => {
+            last.truncate(synced.len() + below(grown));
+            last
+        }
+        2 if grown > 0 => {
+            let from = synced.len() + below(grown);
+            last[from..].fill(0);
+            last
+        }
+        _ => last,
     }
 }

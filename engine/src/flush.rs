@@ -6,6 +6,7 @@
 //! the kernel may have forgotten what it could not write.
 
 use crate::append::AppendError;
+use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::log::Log;
 use crate::partition_files;
@@ -13,6 +14,7 @@ use crate::sealed_segment::SealedSegment;
 use crate::write::may_pass;
 use protocol::ids::Offset;
 use ring::file::File;
+use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -174,9 +176,7 @@ impl Flush {
     /// Runs it on this thread.
     pub(crate) fn run_blocking(self) -> Flushed {
         let outcome = self.sync_rest_blocking().and_then(|()| match &self.active {
-            Some(file) => {
-                rustix::fs::fdatasync(file).map_err(|errno| FlushError::Failed(errno.into()))
-            }
+            Some(file) => disk::sync_data(file).map_err(FlushError::Failed),
             None => Ok(()),
         });
         self.ended(outcome)
@@ -197,7 +197,7 @@ impl Flush {
         for segment in self.sealed.iter().filter(|s| s.standing.is_in_use()) {
             match segment.file_blocking() {
                 Ok(file) => {
-                    rustix::fs::fdatasync(file).map_err(|e| FlushError::Failed(e.into()))?;
+                    disk::sync_data(file).map_err(FlushError::Failed)?;
                     segment.is_durable();
                 }
                 Err(_) if !segment.standing.is_in_use() => continue,
@@ -233,8 +233,8 @@ impl Flush {
 
 /// Syncs a file or a directory. What is not there any more was given up.
 fn sync_if_there(path: &Path) -> Result<(), FlushError> {
-    match std::fs::File::open(path) {
-        Ok(file) => file.sync_all().map_err(FlushError::Failed),
+    match disk::open(OpenOptions::new().read(true), path) {
+        Ok(file) => disk::sync_all(&file).map_err(FlushError::Failed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(FlushError::of_open(error)),
     }

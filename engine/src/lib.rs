@@ -27,6 +27,7 @@ pub mod config;
 pub mod directory;
 mod directory_health;
 mod directory_lock;
+mod disk;
 mod enqueue;
 #[cfg(test)]
 mod fault;

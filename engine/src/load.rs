@@ -11,6 +11,7 @@ use crate::batch_walk::{Located, Walk, find_blocking};
 use crate::checkpoint;
 use crate::config::LogConfig;
 use crate::directory_health::DirectoryHealth;
+use crate::disk;
 use crate::file_name::{self, FileName, Kind, Stage};
 use crate::hot_tail::HotTail;
 use crate::index_entry::{Entry, OffsetEntry, TimeEntry};
@@ -421,10 +422,7 @@ pub(crate) fn open_active(
     let Some((offset_index, time_index)) = indexes else {
         return Ok(None);
     };
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&path)
+    let file = disk::open(OpenOptions::new().read(true).write(true), &path)
         .map_err(OpenError::at(&path))?;
     let length = file.metadata().map_err(OpenError::at(&path))?.len();
     let Ok(length) = u32::try_from(length) else {

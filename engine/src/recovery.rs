@@ -8,13 +8,15 @@
 
 use crate::atomic_file;
 use crate::batch_walk::{Located, Walk, find_blocking, read_exact_at};
+use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::index_entry::{Entry, OffsetEntry, TimeEntry, count_while, is_sound, relative};
 use crate::index_rule::{IndexRule, Indexed};
 use crate::leader_epochs::LeaderEpochs;
 use crate::open_error::OpenError;
 use crate::segment_scan::{SegmentScan, Stopped};
-use protocol::batch::{BATCH_OVERHEAD, BatchError, BatchHeader};
+use protocol::batch::{BATCH_OVERHEAD, BatchError, BatchHeader, LOG_OVERHEAD};
+use protocol::checksum::crc32;
 use protocol::ids::{Offset, Position};
 use std::fs::{File, OpenOptions};
 use std::path::Path;
@@ -51,11 +53,7 @@ pub(crate) fn recover_segment(
 ) -> Result<Recovered, OpenError> {
     let path = file_name::path(directory, base_offset, Kind::Log);
     let io = || OpenError::at(&path);
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(io())?;
+    let file = disk::open(OpenOptions::new().read(true).write(true), &path).map_err(io())?;
     let length = file.metadata().map_err(io())?.len();
     let end = Position(u32::try_from(length).unwrap_or(u32::MAX));
     let fresh = Indexes::new(base_offset, index_interval_bytes);
@@ -80,7 +78,7 @@ pub(crate) fn recover_segment(
             }
             Ok(None) => break None,
             Err(Stopped::Damaged(position, BatchError::OtherMagic(magic @ (0 | 1))))
-                if is_old_message(&file, position) =>
+                if is_old_message(&file, length, position) =>
             {
                 return Err(OpenError::OldFormat {
                     path,
@@ -103,7 +101,7 @@ pub(crate) fn recover_segment(
         );
     }
     if cut_bytes > 0 {
-        file.set_len(u64::from(sound.0)).map_err(io())?;
+        disk::set_len(&file, u64::from(sound.0)).map_err(io())?;
     }
     indexes.store(directory)?;
     Ok(Recovered {
@@ -113,11 +111,29 @@ pub(crate) fn recover_segment(
     })
 }
 
-/// Zeroes look like format 0 at first sight: a file that was extended and not written ends in them.
-fn is_old_message(file: &File, position: Position) -> bool {
+/// Zeroes look like format 0: a file that was extended and not written has them, also behind a
+/// header that was. The message's own CRC (IEEE, over all that follows it) tells.
+fn is_old_message(file: &File, file_bytes: u64, position: Position) -> bool {
+    const CRC_AT: usize = LOG_OVERHEAD;
+    const COVERED_FROM: usize = CRC_AT + 4;
     let mut header = [0; BATCH_OVERHEAD];
-    let read = rustix::io::pread(file, &mut header, u64::from(position.0));
-    read.is_ok_and(|bytes| Located::parse(&header[..bytes], position).is_ok())
+    let Ok(bytes) = rustix::io::pread(file, &mut header, u64::from(position.0)) else {
+        return false;
+    };
+    let Ok(message) = Located::parse(&header[..bytes], position) else {
+        return false;
+    };
+    if u64::from(message.bytes) > file_bytes - u64::from(position.0) {
+        return false;
+    }
+    let mut content = vec![0; message.bytes as usize];
+    if read_exact_at(file, &mut content, u64::from(position.0)).is_err() {
+        return false;
+    }
+    let crc: [u8; 4] = content[CRC_AT..COVERED_FROM]
+        .try_into()
+        .expect("four bytes");
+    crc32(&content[COVERED_FROM..]) == u32::from_be_bytes(crc)
 }
 
 /// Begins with what the index files say up to their last entry below the recovery point, if they

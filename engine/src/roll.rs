@@ -6,6 +6,7 @@
 use crate::active_index::Stretch;
 use crate::active_segment::ActiveSegment;
 use crate::atomic_file;
+use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::index_entry::{Entry, OffsetEntry, TimeEntry};
 use crate::log::Log;
@@ -15,7 +16,6 @@ use crate::write::Write;
 use protocol::ids::{Offset, Position, TimestampMs};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -90,18 +90,17 @@ impl IndexEnds {
             (Kind::TimeIndex, &self.times),
         ] {
             let path = file_name::path(directory, self.base_offset, kind);
-            let file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)?;
-            file.write_all_at(&stretch.bytes, stretch.position)?;
-            file.set_len(stretch.position + stretch.bytes.len() as u64)?;
+            let file = disk::open(
+                OpenOptions::new().write(true).create(true).truncate(false),
+                &path,
+            )?;
+            disk::write_at(&file, &stretch.bytes, stretch.position)?;
+            disk::set_len(&file, stretch.position + stretch.bytes.len() as u64)?;
         }
         // Gives back blocks that were reserved ahead.
         let log = file_name::path(directory, self.base_offset, Kind::Log);
-        let log = OpenOptions::new().write(true).open(log)?;
-        log.set_len(u64::from(self.lengths.log.0))
+        let log = disk::open(OpenOptions::new().write(true), &log)?;
+        disk::set_len(&log, u64::from(self.lengths.log.0))
     }
 }
 
@@ -132,7 +131,7 @@ impl Roll {
         let file = make_segment(&self.directory, self.to)?;
         if let Some(snapshot) = &self.snapshot {
             let path = file_name::path(&self.directory, self.to, Kind::Snapshot);
-            std::fs::write(path, snapshot)?;
+            disk::write_at(&disk::create(&path)?, snapshot, 0)?;
         }
         Ok(file)
     }
@@ -142,14 +141,14 @@ impl Roll {
 pub(crate) fn make_segment(directory: &Path, base_offset: Offset) -> io::Result<File> {
     remove_segment(directory, base_offset)?;
     for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
-        File::create_new(file_name::path(directory, base_offset, kind))?;
+        let path = file_name::path(directory, base_offset, kind);
+        disk::open(OpenOptions::new().write(true).create_new(true), &path)?;
     }
     let path = file_name::path(directory, base_offset, Kind::Log);
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(path)
+    disk::open(
+        OpenOptions::new().read(true).write(true).create_new(true),
+        &path,
+    )
 }
 
 /// Removes a segment's files, but not the snapshot at its base.

@@ -2,6 +2,8 @@
 
 mod append;
 mod compaction;
+mod crash;
+mod damage;
 mod directory;
 mod faults;
 mod model;
@@ -72,6 +74,14 @@ impl Place {
     }
 
     pub(crate) fn open_from(&self, left: Left, log_start: Offset) -> Log {
+        self.try_open_from(left, log_start).unwrap()
+    }
+
+    pub(crate) fn try_open(&self, left: Left) -> Result<Log, crate::OpenError> {
+        self.try_open_from(left, Offset::ZERO)
+    }
+
+    fn try_open_from(&self, left: Left, log_start: Offset) -> Result<Log, crate::OpenError> {
         let (clean, recovery_point) = match left {
             Left::Closed => (true, Offset::ZERO),
             Left::Crashed { recovery_point } => (false, recovery_point),
@@ -86,7 +96,6 @@ impl Place {
             now: NOW,
             health: Arc::default(),
         })
-        .unwrap()
     }
 
     pub(crate) fn path(&self, base: i64, kind: Kind) -> PathBuf {

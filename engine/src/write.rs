@@ -8,6 +8,7 @@
 use crate::active_index::Stretch;
 use crate::assign::InFlight;
 use crate::checkpoint::{self, EpochStart};
+use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::log::Log;
 use crate::roll::Roll;
@@ -15,9 +16,9 @@ use crate::txn_index::NewEntries;
 use bytes::Bytes;
 use protocol::ids::{Offset, Position};
 use ring::file::{Allocate, File};
+use std::fs::OpenOptions;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -271,12 +272,11 @@ impl IndexEntries {
             (Kind::TimeIndex, &self.times),
         ] {
             let path = file_name::path(directory, self.base_offset, kind);
-            let file = std::fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)?;
-            file.write_all_at(&stretch.bytes, stretch.position)?;
+            let file = disk::open(
+                OpenOptions::new().write(true).create(true).truncate(false),
+                &path,
+            )?;
+            disk::write_at(&file, &stretch.bytes, stretch.position)?;
         }
         Ok(self)
     }
@@ -319,13 +319,13 @@ fn write_blocking(
         .map_err(|error| Failure::before_a_byte(&error))?;
     let mut at = position;
     let written = pieces.iter().try_for_each(|piece| {
-        file.write_all_at(piece, at)?;
+        disk::write_at(&file, piece, at)?;
         at += piece.len() as u64;
         Ok(())
     });
     written
         .and_then(|()| then())
-        .map_err(|error| judge(&error, file.set_len(position)))
+        .map_err(|error| judge(&error, disk::set_len(&file, position)))
 }
 
 /// What a failed write means, given whether the file could be cut back to where it ended.

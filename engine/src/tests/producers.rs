@@ -10,7 +10,7 @@ fn crash() -> Left {
     }
 }
 
-fn marker(producer: i64, result: TransactionResult) -> Append {
+pub(super) fn marker(producer: i64, result: TransactionResult) -> Append {
     let marker = EndMarker {
         result,
         coordinator_epoch: 1,
@@ -22,7 +22,7 @@ fn marker(producer: i64, result: TransactionResult) -> Append {
     }
 }
 
-fn transactional(producer: i64, sequence: i32, origin: Origin) -> Append {
+pub(super) fn transactional(producer: i64, sequence: i32, origin: Origin) -> Append {
     let options = BatchOptions {
         producer_id: ProducerId(producer),
         producer_epoch: ProducerEpoch(0),
