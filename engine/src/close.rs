@@ -7,7 +7,7 @@ use crate::checkpoint;
 use crate::flush::FlushTo;
 use crate::log::Log;
 use crate::partition_files;
-use crate::partition_name::TopicPartition;
+use crate::partition_name::{Standing, TopicPartition};
 use crate::removal::Removal;
 use crate::roll::IndexEnds;
 use protocol::ids::Offset;
@@ -71,7 +71,7 @@ impl Log {
             .expect("a partition's directory is in another");
         let name = self
             .topic_partition
-            .deleted_directory_name(crate::random::unique());
+            .directory_name_as(Standing::Deleted, crate::random::unique());
         let renamed = parent.join(name);
         std::fs::rename(&self.directory, &renamed)?;
         sync_directory(parent)?;

@@ -243,7 +243,7 @@ impl LogDirectory {
         self.load_log(topic_partition, config, now).map(Some)
     }
 
-    /// Begins a partition's log.
+    /// Begins a partition's log. An attempt that fails leaves nothing behind.
     pub fn create_log(
         &self,
         topic_partition: &TopicPartition,
@@ -258,11 +258,27 @@ impl LogDirectory {
             }
             created => created.map_err(OpenError::at(&path))?,
         }
+        let begun = self.begin_log(&path, topic_partition, topic_id, config, now);
+        if begun.is_err() {
+            // Half made it would be in the way of the next attempt; nobody has written to it.
+            let _ = std::fs::remove_dir_all(&path);
+        }
+        begun
+    }
+
+    fn begin_log(
+        &self,
+        path: &Path,
+        topic_partition: &TopicPartition,
+        topic_id: Uuid,
+        config: Arc<LogConfig>,
+        now: TimestampMs,
+    ) -> Result<Log, OpenError> {
         if !topic_id.is_zero() {
-            partition_files::write_topic_id(&path, topic_id).map_err(OpenError::at(&path))?;
+            partition_files::write_topic_id(path, topic_id).map_err(OpenError::at(path))?;
         }
         Log::load(LoadFrom {
-            directory: path,
+            directory: path.to_owned(),
             topic_partition: topic_partition.clone(),
             config,
             log_start: Offset::ZERO,

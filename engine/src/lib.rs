@@ -70,6 +70,7 @@ mod retention;
 mod roll;
 mod sealed_segment;
 mod segment_scan;
+mod stray;
 #[cfg(test)]
 mod tests;
 mod truncate;

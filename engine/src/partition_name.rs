@@ -78,14 +78,10 @@ impl TopicPartition {
         ))
     }
 
-    /// The directory's name after the partition was deleted. A long topic name is cut.
-    pub(crate) fn deleted_directory_name(&self, unique: [u8; 16]) -> String {
+    /// The directory's name once it is not the partition's log any more. A long topic name is cut.
+    pub(crate) fn directory_name_as(&self, standing: Standing, unique: [u8; 16]) -> String {
         let unique = u128::from_be_bytes(unique);
-        let tail = format!(
-            "-{}.{unique:032x}{}",
-            self.partition,
-            Standing::Deleted.suffix()
-        );
+        let tail = format!("-{}.{unique:032x}{}", self.partition, standing.suffix());
         let kept = self.topic.len().min(NAME_BYTES_MAX - tail.len());
         format!("{}{tail}", &self.topic[..kept])
     }
@@ -135,7 +131,7 @@ mod tests {
     #[test]
     fn the_name_of_a_deleted_directory_fits_and_names_the_partition() {
         let long = TopicPartition::new(&"x".repeat(249), PartitionIndex(12));
-        let name = long.deleted_directory_name([0xab; 16]);
+        let name = long.directory_name_as(Standing::Deleted, [0xab; 16]);
         assert_eq!(name.len(), NAME_BYTES_MAX);
         assert!(
             name.ends_with(&format!("-12.{}-delete", "ab".repeat(16))),
@@ -143,8 +139,8 @@ mod tests {
         );
         let short = TopicPartition::new("t", PartitionIndex(0));
         assert_eq!(
-            parsed(&short.deleted_directory_name([1; 16])).unwrap().0,
-            "t-0"
+            parsed(&short.directory_name_as(Standing::Stray, [1; 16])),
+            Some(("t-0".into(), Standing::Stray))
         );
     }
 }

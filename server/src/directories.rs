@@ -3,7 +3,7 @@
 //! Shared by all shards. Everything here blocks on the disk: called at start, at the end, and
 //! through `ring::offload`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -81,8 +81,8 @@ pub struct Directories {
     cluster_id: String,
     /// A directory of the configuration could not be opened.
     incomplete: bool,
-    /// Names of the partitions whose logs could not be opened.
-    damaged: Mutex<HashSet<String>>,
+    /// Partitions whose logs could not be opened, and in which directory they are.
+    unopened: Mutex<HashMap<TopicPartition, usize>>,
 }
 
 impl Directories {
@@ -111,7 +111,7 @@ impl Directories {
             metadata,
             cluster_id,
             incomplete,
-            damaged: Mutex::default(),
+            unopened: Mutex::default(),
         })
     }
 
@@ -159,10 +159,12 @@ impl Directories {
         self.all.iter().all(LogDirectory::was_clean)
     }
 
-    /// Loads all logs but the metadata log, recovering them if the last stop was not clean.
+    /// Loads all logs but the metadata log, recovering them if the last stop was not clean. Those
+    /// of which `is_stray` says so, given the topic id in them, are set aside first.
     pub fn load(
         &self,
         threads: usize,
+        is_stray: &dyn Fn(&TopicPartition, Option<Uuid>) -> bool,
         config: &(dyn Fn(&str) -> Arc<LogConfig> + Sync),
     ) -> Result<HashMap<TopicPartition, Log>, DirectoriesError> {
         let mut logs = HashMap::new();
@@ -172,7 +174,10 @@ impl Directories {
                 now: clock::now_ms(),
                 config,
             };
-            let loaded = directory.load_logs(&options).or_else(|source| {
+            let loaded = directory
+                .set_strays_aside(is_stray)
+                .and_then(|()| directory.load_logs(&options));
+            let loaded = loaded.or_else(|source| {
                 let path = directory.path().to_owned();
                 directory.health().fail(&source.to_string());
                 match self.cannot_go_on() {
@@ -188,17 +193,18 @@ impl Directories {
                     "{} cannot be opened and stays offline: {error}",
                     path.display()
                 );
-                let name = path
-                    .file_name()
-                    .map(|name| name.to_string_lossy().into_owned());
-                self.damaged
-                    .lock()
-                    .expect("nobody panics with it")
-                    .extend(name);
+                let name = path.file_name().and_then(|name| name.to_str());
+                if let Some((partition, _)) = name.and_then(TopicPartition::from_directory_name) {
+                    let mut unopened = self.unopened.lock().expect("nobody panics with it");
+                    unopened.insert(partition, n);
+                }
             }
             self.loads.lock().expect("no panic while counting")[n] += loaded.logs.len();
             for log in loaded.logs {
                 let partition = log.topic_partition().clone();
+                if is_stray(&partition, log.topic_id()) {
+                    continue; // It could not be renamed.
+                }
                 if let Some(other) = logs.insert(partition.clone(), log) {
                     tracing::error!(
                         "{partition} is in two log directories; {} is not used",
@@ -231,10 +237,10 @@ impl Directories {
         topic_id: Uuid,
         config: Arc<LogConfig>,
     ) -> Result<Log, OpenError> {
-        let damaged = self.damaged.lock().expect("nobody panics with it");
-        let is_damaged = damaged.contains(&partition.to_string());
-        drop(damaged);
-        if is_damaged || self.incomplete || self.failed_count() > 0 {
+        let unopened = self.unopened.lock().expect("nobody panics with it");
+        let is_unopened = unopened.contains_key(partition);
+        drop(unopened);
+        if is_unopened || self.incomplete || self.failed_count() > 0 {
             return Err(OpenError::Io {
                 path: partition.to_string().into(),
                 source: io::Error::other(
@@ -273,13 +279,21 @@ impl Directories {
         self.all[n].health().failure().is_none()
     }
 
-    /// Makes an empty log in the directory with the fewest partitions.
+    /// Makes an empty log in the directory with the fewest partitions. What has its name in a
+    /// directory is another log's, and set aside.
     pub fn create_log(
         &self,
         partition: &TopicPartition,
         topic_id: Uuid,
         config: Arc<LogConfig>,
     ) -> Result<Log, OpenError> {
+        for n in (0..self.all.len()).filter(|n| self.is_usable(*n)) {
+            let set_aside = self.all[n].set_aside(partition);
+            set_aside.map_err(|source| OpenError::Io {
+                path: self.all[n].path().join(partition.to_string()),
+                source,
+            })?;
+        }
         let n = {
             let mut loads = self.loads.lock().expect("no panic while counting");
             let least = (0..loads.len())

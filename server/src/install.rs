@@ -84,6 +84,9 @@ async fn create_partitions(shard: &Rc<Shard>, image: &Image, topic_id: Uuid) {
             partition.configure(&settings);
             continue;
         }
+        if shard.node.offline.contains(&key) {
+            continue; // It has a log, or may have one, that cannot be used.
+        }
         let directories = shard.node.directories.clone();
         let name = TopicPartition::new(&topic.name, *index);
         let log_config = Arc::new(settings.log.clone());
@@ -116,13 +119,13 @@ async fn remove_partitions(shard: &Rc<Shard>, image: &Image, topic_id: Uuid) {
     if image.topic_by_id(topic_id).is_some() {
         return;
     }
+    shard.node.offline.remove_topic(topic_id);
     let gone = shard
         .partitions()
         .into_iter()
         .filter(|p| p.key.topic_id == topic_id);
     for partition in gone {
         shard.remove_partition(&partition.key);
-        shard.node.offline.remove(&partition.key);
         let Some(log) = partition.retire().await else {
             continue;
         };
@@ -133,7 +136,8 @@ async fn remove_partitions(shard: &Rc<Shard>, image: &Image, topic_id: Uuid) {
         match ring::offload(move || log.delete()).await {
             Ok(removal) => ring::spawn(async move { removal.run().await }),
             Err(error) => tracing::error!(
-                "deleting partition {}-{} failed: {error}",
+                "deleting the log of {}-{} failed: {error}; it is set aside as stray when the name \
+                 is used again, or at the next start",
                 partition.topic,
                 partition.key.partition
             ),

@@ -8,6 +8,8 @@ use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use protocol::ids::Uuid;
+
 use crate::partition::PartitionKey;
 use crate::shard::{METADATA_SHARD, Shard};
 
@@ -25,10 +27,11 @@ impl OfflinePartitions {
         self.any.store(true, Ordering::Release);
     }
 
-    /// The partition is deleted.
-    pub fn remove(&self, key: &PartitionKey) {
+    /// The topic is deleted.
+    pub fn remove_topic(&self, topic_id: Uuid) {
         if self.any.load(Ordering::Acquire) {
-            self.keys.lock().expect("nobody panics with it").remove(key);
+            let mut keys = self.keys.lock().expect("nobody panics with it");
+            keys.retain(|key| key.topic_id != topic_id);
         }
     }
 
@@ -72,7 +75,7 @@ pub fn look_after_directories(shard: &Rc<Shard>, known: &mut usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::ids::{PartitionIndex, Uuid};
+    use protocol::ids::PartitionIndex;
 
     #[test]
     fn a_partition_is_offline_until_it_is_deleted() {
@@ -81,11 +84,11 @@ mod tests {
             partition: PartitionIndex(partition),
         };
         let offline = OfflinePartitions::default();
-        offline.remove(&key(0));
+        offline.remove_topic(Uuid::METADATA_TOPIC);
         assert!(!offline.contains(&key(0)));
         offline.add(key(0));
         assert!(offline.contains(&key(0)) && !offline.contains(&key(1)));
-        offline.remove(&key(0));
+        offline.remove_topic(Uuid::METADATA_TOPIC);
         assert!(!offline.contains(&key(0)));
     }
 }

@@ -12,7 +12,7 @@ use controller::topic_name;
 use engine::OpenError;
 use engine::TopicPartition;
 use engine::log::Log;
-use protocol::ids::{BrokerEpoch, PartitionIndex};
+use protocol::ids::{BrokerEpoch, BrokerId, PartitionIndex, Uuid};
 use ring::event::Event;
 use ring::mailbox::Receiver;
 use ring::signal::Signal;
@@ -203,7 +203,11 @@ fn load_logs(
         let overrides = image.topic_overrides(topic);
         Arc::new(topic_settings(config, &broker.sources(), &overrides).log)
     };
-    directories.load(config.num_recovery_threads_per_data_dir.max(1), &log_config)
+    let is_stray = |partition: &TopicPartition, topic_id: Option<Uuid>| {
+        !is_of_image(image, config.node_id, partition, topic_id)
+    };
+    let threads = config.num_recovery_threads_per_data_dir.max(1);
+    directories.load(threads, &is_stray, &log_config)
 }
 
 /// Gives each shard the logs of its partitions; creates those that are missing.
@@ -224,8 +228,7 @@ fn deal_out(
                 partition: *index,
             };
             let partition = TopicPartition::new(&topic.name, *index);
-            let found = logs.remove(&partition).filter(|log| is_of_topic(log, key));
-            let log = found.map_or_else(
+            let log = logs.remove(&partition).map_or_else(
                 || {
                     let settings = node.topic_settings(image, &topic.name);
                     let config = Arc::new(settings.log);
@@ -243,26 +246,23 @@ fn deal_out(
             }
         }
     }
-    for partition in logs.keys() {
-        tracing::warn!("{partition} is in a log directory but in no topic; it is left alone");
-    }
     dealt
 }
 
-/// A log of an earlier topic of the same name is not this topic's.
-fn is_of_topic(log: &Log, key: PartitionKey) -> bool {
-    match log.topic_id() {
-        None => true,
-        Some(id) if id == key.topic_id => true,
-        Some(id) => {
-            tracing::error!(
-                "{} holds topic id {id}, the topic's id is {}; its directory is left alone",
-                log.directory().display(),
-                key.topic_id
-            );
-            false
-        }
-    }
+/// Whether a directory is the log of one of this node's partitions. One without a topic id counts
+/// by its name: Kafka before 2.8 wrote none, and a crash may have lost it.
+fn is_of_image(
+    image: &Image,
+    me: BrokerId,
+    partition: &TopicPartition,
+    topic_id: Option<Uuid>,
+) -> bool {
+    let topic = image.topic(&partition.topic);
+    topic.is_some_and(|topic| {
+        let state = topic.partition(partition.partition);
+        topic_id.is_none_or(|id| id == topic.id)
+            && state.is_some_and(|state| state.replicas.contains(&me))
+    })
 }
 
 fn run_shard(

@@ -15,6 +15,7 @@ mod hostile_input;
 mod idempotence;
 mod java_clients;
 mod librdkafka;
+mod log_directories;
 mod metadata_survives;
 mod record_formats;
 mod retention;

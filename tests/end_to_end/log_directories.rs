@@ -1,0 +1,135 @@
+//! Shows: what is in the log directories is used by whom it belongs to, and by nobody else: a log
+//! that cannot be opened is not replaced by an empty one, and what a deleted topic left is not in
+//! the way of the next one of its name.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use chiplog_tests::node::{Node, Setup, Target};
+use chiplog_tests::raw::{Body, DELETE_TOPICS, batch, end_offset, produce_to};
+
+const CREATE_PARTITIONS: i16 = 37;
+const KAFKA_STORAGE_ERROR: i16 = 56;
+
+fn delete_topic(node: &Node, topic: &str) {
+    let body = Body::new().i32(1).string(topic).i32(30_000);
+    let mut answer = node.connect().ask(DELETE_TOPICS, 1, &body);
+    answer.i32(); // throttle time
+    assert_eq!((answer.i32(), answer.string().as_deref()), (1, Some(topic)));
+    assert_eq!(answer.i16(), 0, "{topic} is deleted");
+}
+
+fn add_partition(node: &Node, topic: &str, partitions: i32) {
+    let body = Body::new().i32(1).string(topic).i32(partitions).i32(-1);
+    let mut answer = node
+        .connect()
+        .ask(CREATE_PARTITIONS, 0, &body.i32(30_000).i8(0));
+    answer.i32(); // throttle time
+    assert_eq!((answer.i32(), answer.string().as_deref()), (1, Some(topic)));
+    assert_eq!(answer.i16(), 0, "{topic} has {partitions} partitions");
+}
+
+fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+fn strays(directory: &Path, topic: &str) -> io::Result<usize> {
+    let mut count = 0;
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name().into_string().expect("a plain name");
+        count += usize::from(name.starts_with(topic) && name.ends_with("-stray"));
+    }
+    Ok(count)
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_is_not_made_anew_in_another_directory() -> io::Result<()> {
+    if Target::of_this_run() == Target::Kafka {
+        return Ok(()); // It takes the whole directory offline, and with it the node's metadata.
+    }
+    let places = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let paths = places
+        .each_ref()
+        .map(|place| place.path().display().to_string());
+    let mut node = Node::start_with(Setup::new().set("log.dirs", &paths.join(",")));
+    for topic in ["a", "b", "c", "d"] {
+        node.create_topic(topic, 1);
+        let (error, _) = produce_to(&mut node.connect(), topic, &batch(&[b"acknowledged"]))?;
+        assert_eq!(error, 0);
+    }
+    let within = |place: usize, topic: &str| places[place].path().join(format!("{topic}-0"));
+    let (full, victim) = (1, "b");
+    assert!(within(full, victim).is_dir(), "directories take turns");
+    // The other directory is where a new log would go.
+    delete_topic(&node, "a");
+    delete_topic(&node, "c");
+    node.stop();
+    let index = within(full, victim).join("00000000000000000000.index");
+    fs::rename(&index, places[full].path().join("index"))?;
+    fs::create_dir(&index)?;
+
+    node.start_again();
+    let refused = |node: &Node| produce_to(&mut node.connect(), victim, &batch(&[b"no"]));
+    assert_eq!(refused(&node)?.0, KAFKA_STORAGE_ERROR);
+    add_partition(&node, victim, 2);
+    assert_eq!(refused(&node)?.0, KAFKA_STORAGE_ERROR);
+    assert!(!within(0, victim).exists(), "there is no second log");
+    node.stop();
+
+    fs::remove_dir(&index)?;
+    fs::rename(places[full].path().join("index"), &index)?;
+    node.start_again();
+    assert_eq!(end_offset(&mut node.connect(), victim), 1);
+    let (error, offset) = produce_to(&mut node.connect(), victim, &batch(&[b"on"]))?;
+    assert_eq!((error, offset), (0, 1));
+    Ok(())
+}
+
+#[test]
+fn what_an_interrupted_deletion_left_is_set_aside_at_start_and_when_its_name_is_used()
+-> io::Result<()> {
+    if Target::of_this_run() == Target::Kafka {
+        return Ok(());
+    }
+    let mut node = Node::start();
+    let topic = "x";
+    node.create_topic(topic, 1);
+    let place = node.log_directory().join("x-0");
+    let (error, _) = produce_to(&mut node.connect(), topic, &batch(&[b"old"]))?;
+    assert_eq!(error, 0);
+    let kept = tempfile::tempdir()?;
+    let kept = kept.path().join("kept");
+    copy_directory(&place, &kept)?;
+    delete_topic(&node, topic);
+    node.kill();
+
+    copy_directory(&kept, &place)?;
+    node.start_again();
+    assert!(!place.exists(), "no topic has this log");
+    assert_eq!(strays(&node.log_directory(), topic)?, 1);
+
+    copy_directory(&kept, &place)?;
+    node.create_topic(topic, 1);
+    assert_eq!(strays(&node.log_directory(), topic)?, 2);
+    let (error, offset) = produce_to(&mut node.connect(), topic, &batch(&[b"new"]))?;
+    assert_eq!((error, offset), (0, 0), "the new topic begins at 0");
+
+    node.kill();
+    fs::rename(&place, node.log_directory().join("aside"))?;
+    copy_directory(&kept, &place)?;
+    node.start_again();
+    assert_eq!(strays(&node.log_directory(), topic)?, 3);
+    let (error, offset) = produce_to(&mut node.connect(), topic, &batch(&[b"new"]))?;
+    assert_eq!(
+        (error, offset),
+        (0, 0),
+        "the old topic's records do not come back"
+    );
+    Ok(())
+}
