@@ -11,7 +11,10 @@ import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.ScramCredentialInfo;
+import org.apache.kafka.clients.admin.ScramMechanism;
 import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.admin.UserScramCredentialUpsertion;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -20,13 +23,16 @@ import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.quota.ClientQuotaAlteration;
+import org.apache.kafka.common.quota.ClientQuotaEntity;
+import org.apache.kafka.common.quota.ClientQuotaFilter;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
  * What a data directory that changes hands is filled with, and everything that can be read from
- * it, one line each: {@code create}, {@code write}, {@code transactions} and {@code read}, with the
- * bootstrap server. The producer of {@code going-on} lives from a server's first call to the end
+ * it, one line each: {@code create}, {@code write}, {@code transactions}, {@code read} and
+ * {@code kept}, with the bootstrap server. The producer of {@code going-on} lives from a server's first call to the end
  * of the JVM.
  */
 public final class Swap {
@@ -42,6 +48,7 @@ public final class Swap {
             case "write" -> write(bootstrap);
             case "transactions" -> transactions(bootstrap);
             case "read" -> read(bootstrap);
+            case "kept" -> kept(bootstrap);
             default -> throw new IllegalArgumentException(arguments[0]);
         }
     }
@@ -59,6 +66,20 @@ public final class Swap {
             Map.of("segment.bytes", "16384", "index.interval.bytes", "100", "retention.ms", "-1")));
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
             admin.createTopics(topics).all().get();
+            var scram = new ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096);
+            admin.alterUserScramCredentials(List.of(new UserScramCredentialUpsertion("alice", scram, "secret")))
+                .all().get();
+            var entity = new ClientQuotaEntity(Map.of(ClientQuotaEntity.USER, "alice"));
+            var quota = new ClientQuotaAlteration.Op("producer_byte_rate", 1e9);
+            admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(quota)))).all().get();
+        }
+    }
+
+    /** What chiplog keeps and does not act on, so only Kafka can be asked. */
+    private static void kept(String bootstrap) throws Exception {
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+            System.out.println(admin.describeUserScramCredentials(List.of("alice")).all().get());
+            System.out.println(admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get());
         }
     }
 
