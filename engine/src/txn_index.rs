@@ -8,11 +8,13 @@
 use crate::file_name::{self, Kind};
 use crate::log::Log;
 use crate::producer_table::{CompletedTransaction, ProducerTable};
+use crate::sealed_segment::SealedSegment;
 use protocol::ids::{Offset, ProducerId};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Size of an entry.
 pub(crate) const ENTRY_BYTES: usize = 34;
@@ -39,7 +41,9 @@ pub(crate) struct Entry {
 /// A look-up of aborted transactions, to be run.
 #[derive(Debug)]
 pub struct AbortedLookup {
-    files: Vec<PathBuf>,
+    /// They may be given up before it runs.
+    sealed: Vec<Arc<SealedSegment>>,
+    active: Option<PathBuf>,
     from: Offset,
     upper_bound: Offset,
 }
@@ -62,17 +66,13 @@ impl Log {
             .iter()
             .skip(first)
             .filter(|s| s.txn_index_bytes > 0);
-        let mut files: Vec<PathBuf> = sealed.map(|s| s.path(Kind::TxnIndex)).collect();
+        let sealed = sealed.cloned().collect();
         let active = &self.segments.active;
-        if active.txn_index_bytes > 0 {
-            files.push(file_name::path(
-                &self.directory,
-                active.base_offset,
-                Kind::TxnIndex,
-            ));
-        }
+        let active = (active.txn_index_bytes > 0)
+            .then(|| file_name::path(&self.directory, active.base_offset, Kind::TxnIndex));
         AbortedLookup {
-            files,
+            sealed,
+            active,
             from,
             upper_bound,
         }
@@ -82,12 +82,12 @@ impl Log {
 impl AbortedLookup {
     /// Whether there is nothing to look up: no segment from there on has aborted transactions.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
+        self.sealed.is_empty() && self.active.is_none()
     }
 
     /// Looks them up; reads files only if some segment has aborted transactions.
     pub async fn run(self) -> io::Result<Vec<AbortedTransaction>> {
-        if self.files.is_empty() {
+        if self.is_empty() {
             return Ok(Vec::new());
         }
         ring::offload(move || self.run_blocking()).await
@@ -95,11 +95,10 @@ impl AbortedLookup {
 
     fn run_blocking(&self) -> io::Result<Vec<AbortedTransaction>> {
         let mut found = Vec::new();
-        for file in &self.files {
-            for entry in std::fs::read(file)?
-                .chunks_exact(ENTRY_BYTES)
-                .map(Entry::decode)
-            {
+        let sealed = self.sealed.iter();
+        let sealed = sealed.map(|s| s.open_blocking(Kind::TxnIndex, |path| std::fs::read(path)));
+        for content in sealed.chain(self.active.iter().map(std::fs::read)) {
+            for entry in content?.chunks_exact(ENTRY_BYTES).map(Entry::decode) {
                 let Entry {
                     aborted,
                     last_offset,

@@ -7,6 +7,7 @@ use super::model::Chance;
 use super::*;
 use crate::compact::{Brake, Cleaned, Limits, Step, Swap, Throttle};
 use crate::config::Cleanup;
+use crate::removal::Removal;
 use protocol::batch::control::{EndMarker, TransactionResult};
 use protocol::batch::{Compression, RecordView};
 use std::collections::{BTreeMap, BTreeSet};
@@ -416,4 +417,29 @@ fn a_stopped_compaction_leaves_nothing_behind() {
     assert_eq!(stopped.unwrap_err().kind(), io::ErrorKind::Interrupted);
     let files = crate::leftovers::list(&place.directory).unwrap();
     assert!(files.iter().all(|file| file.stage == Stage::Settled));
+}
+
+#[test]
+fn who_began_to_read_before_the_swap_skips_what_was_aborted_then() {
+    let place = compacted();
+    let mut log = place.open(Left::Closed);
+    random_history(&mut Chance(5), &mut log, 100);
+    let ask = |log: &Log| log.aborted_transactions(Offset(0), log.log_end_offset());
+    let all = run(ask(&log).run()).unwrap();
+    let begun = ask(&log);
+    let mut removals = Vec::new();
+    compact_with(&mut log, NOW.0, limits(), |log, swap| {
+        let (swapped, removal) = swap.run_blocking()?;
+        log.finish_swap(swapped);
+        removals.push(removal);
+        Ok(())
+    })
+    .unwrap();
+    assert!(!all.is_empty());
+    assert_eq!(
+        run(begun.run()).unwrap(),
+        all,
+        "the files have other names now"
+    );
+    removals.into_iter().for_each(Removal::run_blocking);
 }
