@@ -20,6 +20,10 @@ use crate::clock;
 use crate::config::ServerConfig;
 use crate::entropy::random_uuid;
 
+mod missing;
+
+use missing::MissingLogs;
+
 /// Why the directories cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoriesError {
@@ -81,8 +85,7 @@ pub struct Directories {
     cluster_id: String,
     /// A directory of the configuration could not be opened.
     incomplete: bool,
-    /// Partitions whose logs could not be opened, and in which directory they are.
-    unopened: Mutex<HashMap<TopicPartition, usize>>,
+    missing: MissingLogs,
 }
 
 impl Directories {
@@ -111,7 +114,7 @@ impl Directories {
             metadata,
             cluster_id,
             incomplete,
-            unopened: Mutex::default(),
+            missing: MissingLogs::default(),
         })
     }
 
@@ -195,8 +198,7 @@ impl Directories {
                 );
                 let name = path.file_name().and_then(|name| name.to_str());
                 if let Some((partition, _)) = name.and_then(TopicPartition::from_directory_name) {
-                    let mut unopened = self.unopened.lock().expect("nobody panics with it");
-                    unopened.insert(partition, n);
+                    self.missing.could_not_open(partition, n);
                 }
             }
             self.loads.lock().expect("no panic while counting")[n] += loaded.logs.len();
@@ -227,28 +229,6 @@ impl Directories {
             Some(log) => Ok(log),
             None => directory.create_log(partition, Uuid::METADATA_TOPIC, config, clock::now_ms()),
         }
-    }
-
-    /// Makes the log of a partition that exists by the metadata and was not found: unless it may be
-    /// where nobody can look now.
-    pub fn create_missing_log(
-        &self,
-        partition: &TopicPartition,
-        topic_id: Uuid,
-        config: Arc<LogConfig>,
-    ) -> Result<Log, OpenError> {
-        let unopened = self.unopened.lock().expect("nobody panics with it");
-        let is_unopened = unopened.contains_key(partition);
-        drop(unopened);
-        if is_unopened || self.incomplete || self.failed_count() > 0 {
-            return Err(OpenError::Io {
-                path: partition.to_string().into(),
-                source: io::Error::other(
-                    "its log cannot be opened, or may be in a failed directory",
-                ),
-            });
-        }
-        self.create_log(partition, topic_id, config)
     }
 
     /// How many directories have failed since they were opened.
@@ -287,6 +267,17 @@ impl Directories {
         topic_id: Uuid,
         config: Arc<LogConfig>,
     ) -> Result<Log, OpenError> {
+        let created = self.create_where_least(partition, topic_id, config);
+        self.missing.tried_to_make(partition, topic_id, &created);
+        created
+    }
+
+    fn create_where_least(
+        &self,
+        partition: &TopicPartition,
+        topic_id: Uuid,
+        config: Arc<LogConfig>,
+    ) -> Result<Log, OpenError> {
         for n in (0..self.all.len()).filter(|n| self.is_usable(*n)) {
             let set_aside = self.all[n].set_aside(partition);
             set_aside.map_err(|source| OpenError::Io {
@@ -294,6 +285,7 @@ impl Directories {
                 source,
             })?;
         }
+        self.missing.forget(partition);
         let n = {
             let mut loads = self.loads.lock().expect("no panic while counting");
             let least = (0..loads.len())
@@ -352,10 +344,11 @@ impl Directories {
         Ok(())
     }
 
-    /// The last act of a clean stop. A directory that failed is not clean.
+    /// The last act of a clean stop. A directory that failed is not clean, nor one with a log that
+    /// was not opened: it was not checked after the last stop.
     pub fn mark_clean(&self, epoch: BrokerEpoch) -> io::Result<()> {
         (0..self.all.len())
-            .filter(|n| self.is_usable(*n))
+            .filter(|n| self.is_usable(*n) && !self.missing.are_in(*n))
             .try_for_each(|n| self.all[n].mark_clean(epoch))
     }
 }

@@ -30,6 +30,7 @@ impl Question for Install {
     fn serve(self, shard: &Rc<Shard>, done: Done<()>) {
         let shard = shard.clone();
         ring::spawn(async move {
+            let _turn = shard.turns.take().await;
             // New partitions come before the image that names them, so that nobody finds a topic
             // whose partitions are not there.
             for topic in self.topics.iter() {
@@ -99,7 +100,7 @@ async fn create_partitions(shard: &Rc<Shard>, image: &Image, topic_id: Uuid) {
             }
             Err(error) => {
                 tracing::error!(
-                    "creating partition {}-{index} failed: {error}; it stays offline until the next start",
+                    "creating partition {}-{index} failed: {error}; it will be tried again",
                     topic.name
                 );
                 shard.node.offline.add(key);

@@ -44,6 +44,7 @@ mod replay;
 mod reply_queue;
 mod request;
 mod retention;
+mod revival;
 mod scatter;
 mod shard;
 mod start;

@@ -27,6 +27,20 @@ impl OfflinePartitions {
         self.any.store(true, Ordering::Release);
     }
 
+    /// The partition can be used again.
+    pub fn remove(&self, key: &PartitionKey) {
+        self.keys.lock().expect("nobody panics with it").remove(key);
+    }
+
+    /// All that cannot be used.
+    pub fn keys(&self) -> Vec<PartitionKey> {
+        if !self.any.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let keys = self.keys.lock().expect("nobody panics with it");
+        keys.iter().copied().collect()
+    }
+
     /// The topic is deleted.
     pub fn remove_topic(&self, topic_id: Uuid) {
         if self.any.load(Ordering::Acquire) {
@@ -88,6 +102,9 @@ mod tests {
         assert!(!offline.contains(&key(0)));
         offline.add(key(0));
         assert!(offline.contains(&key(0)) && !offline.contains(&key(1)));
+        offline.add(key(1));
+        offline.remove(&key(1));
+        assert_eq!(offline.keys(), [key(0)]);
         offline.remove_topic(Uuid::METADATA_TOPIC);
         assert!(!offline.contains(&key(0)));
     }

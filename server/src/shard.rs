@@ -26,6 +26,7 @@ use crate::node::Node;
 use crate::offline;
 use crate::partition::{Partition, PartitionKey};
 use crate::producer_ids::ProducerIds;
+use crate::revival::Turns;
 use crate::watches::Watches;
 
 /// Which shard, from 0.
@@ -62,6 +63,8 @@ pub struct Shard {
     pub producer_ids: ProducerIds,
     /// On [`METADATA_SHARD`] only.
     pub metadata: Option<Rc<MetadataLog>>,
+    /// Whose turn it is to make and give up logs.
+    pub turns: Turns,
     /// Notified when the shard's thread may end.
     pub ended: Rc<Event>,
     image: RefCell<Arc<Image>>,
@@ -95,6 +98,7 @@ impl Shard {
             watches: Watches::default(),
             producer_ids: ProducerIds::default(),
             metadata,
+            turns: Turns::default(),
             ended,
             image: RefCell::new(image),
             partitions: RefCell::new(HashMap::new()),

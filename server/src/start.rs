@@ -33,7 +33,7 @@ use crate::partition::{Partition, PartitionKey};
 use crate::quorum::{self, LedLog, QuorumError};
 use crate::replay::{ReplayFailure, replay};
 use crate::shard::{METADATA_SHARD, Shard, ShardId, owner};
-use crate::{checkpoints, cleaner, retention, stop};
+use crate::{checkpoints, cleaner, retention, revival, stop};
 
 /// Unused buffer memory that all shards together keep for re-use.
 const BUFFER_BYTES_CACHED_MAX: usize = 64 << 20;
@@ -240,7 +240,7 @@ fn deal_out(
             match log {
                 Ok(log) => dealt[owner(&key, node.shards).0].push((key, log)),
                 Err(error) => {
-                    tracing::error!("{partition} stays offline: {error}");
+                    tracing::error!("{partition} is offline: {error}");
                     node.offline.add(key);
                 }
             }
@@ -286,6 +286,7 @@ fn run_shard(
         ring::spawn(drain(shard.clone(), mailbox));
         ring::spawn(shard.clone().expire_forever());
         ring::spawn(retention::enforce_forever(shard.clone()));
+        ring::spawn(revival::revive_forever(shard.clone()));
         if shard.id == METADATA_SHARD {
             let listeners = listeners
                 .lock()

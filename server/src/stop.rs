@@ -61,6 +61,7 @@ impl Question for StopQuestion {
 }
 
 async fn stop_shard(shard: &Rc<Shard>) -> Left {
+    let _turn = shard.turns.take().await;
     let mut left = Left {
         closed: Vec::new(),
         failed: 0,

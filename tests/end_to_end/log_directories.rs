@@ -7,7 +7,8 @@ use std::io;
 use std::path::Path;
 
 use chiplog_tests::node::{Node, Setup, Target};
-use chiplog_tests::raw::{Body, DELETE_TOPICS, batch, end_offset, produce_to};
+use chiplog_tests::raw::{Body, CREATE_TOPICS, DELETE_TOPICS, batch, produce_to, try_end_offset};
+use chiplog_tests::state::{SOON, reach};
 
 const CREATE_PARTITIONS: i16 = 37;
 const KAFKA_STORAGE_ERROR: i16 = 56;
@@ -81,12 +82,23 @@ fn a_log_that_cannot_be_opened_is_not_made_anew_in_another_directory() -> io::Re
     assert_eq!(refused(&node)?.0, KAFKA_STORAGE_ERROR);
     assert!(!within(0, victim).exists(), "there is no second log");
     node.stop();
+    let marker = ".kafka_cleanshutdown";
+    assert!(places[0].path().join(marker).exists());
+    assert!(
+        !places[full].path().join(marker).exists(),
+        "a log in it was not looked at"
+    );
 
+    node.start_again();
+    assert_eq!(refused(&node)?.0, KAFKA_STORAGE_ERROR);
     fs::remove_dir(&index)?;
     fs::rename(places[full].path().join("index"), &index)?;
-    node.start_again();
-    assert_eq!(end_offset(&mut node.connect(), victim), 1);
-    let (error, offset) = produce_to(&mut node.connect(), victim, &batch(&[b"on"]))?;
+    let mut client = node.connect();
+    let end = reach("the log is opened once it can be", SOON, || {
+        try_end_offset(&mut client, victim, 0).ok()
+    });
+    assert_eq!(end, 1);
+    let (error, offset) = produce_to(&mut client, victim, &batch(&[b"on"]))?;
     assert_eq!((error, offset), (0, 1));
     Ok(())
 }
@@ -131,5 +143,39 @@ fn what_an_interrupted_deletion_left_is_set_aside_at_start_and_when_its_name_is_
         (0, 0),
         "the old topic's records do not come back"
     );
+    Ok(())
+}
+
+#[test]
+fn a_partition_that_could_not_be_made_is_made_when_its_directory_is_back() -> io::Result<()> {
+    if Target::of_this_run() == Target::Kafka {
+        return Ok(());
+    }
+    let places = tempfile::tempdir()?;
+    let [first, second, away] = ["first", "second", "away"].map(|name| places.path().join(name));
+    let paths = format!("{},{}", first.display(), second.display());
+    let node = Node::start_with(Setup::new().set("log.dirs", &paths));
+    node.create_topic("near", 1);
+    assert!(first.join("near-0").is_dir());
+
+    fs::rename(&second, &away)?;
+    let topic = "far";
+    let body = Body::new().i32(1).string(topic).i32(1).i16(1).i32(0);
+    let created = body.i32(0).i32(30_000).i8(0);
+    node.connect().ask(CREATE_TOPICS, 2, &created);
+    let mut client = node.connect();
+    let (error, _) = produce_to(&mut client, topic, &batch(&[b"no"]))?;
+    assert_eq!(error, KAFKA_STORAGE_ERROR);
+    let output = node.output();
+    assert!(output.contains("will be tried again"), "{output}");
+
+    fs::rename(&away, &second)?;
+    let offset = reach("the partition is there", SOON, || {
+        let produced = produce_to(&mut client, topic, &batch(&[b"yes"]));
+        let (error, offset) = produced.expect("an answer");
+        (error == 0).then_some(offset)
+    });
+    assert_eq!(offset, 0);
+    assert!(second.join("far-0").is_dir());
     Ok(())
 }
