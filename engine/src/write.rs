@@ -244,9 +244,10 @@ impl Written {
 }
 
 impl Failure {
-    /// For an error that came before any byte of a batch was written.
+    /// For an error that came before any byte of a batch was written. That a file may not be made
+    /// says nothing against those that are there.
     fn before_a_byte(error: &io::Error) -> Self {
-        if may_pass(error) {
+        if may_pass(error) || error.kind() == io::ErrorKind::PermissionDenied {
             Self::Undone(error.to_string())
         } else {
             Self::InDoubt(error.to_string())

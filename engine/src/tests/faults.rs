@@ -2,7 +2,7 @@
 //! can.
 
 use super::*;
-use crate::fault::{self, Fault};
+use crate::fault::{self, Fault, Strike};
 use protocol::error::ErrorCode;
 use rustix::io::Errno;
 
@@ -61,6 +61,53 @@ fn a_full_disk_undoes_the_write_and_the_next_one_tries_again() {
     log.close().unwrap();
     verify_indexes(&place.directory);
     assert_eq!(offsets(&place.open(Left::Closed)), [(0, 1), (2, 3), (4, 5)]);
+}
+
+/// On this thread, whose disk is watched.
+fn append_here(log: &mut Log) -> Result<Appended, AppendError> {
+    log.enqueue(of_client(batch(1, 1)))?;
+    let write = log.start_write(NOW).unwrap();
+    let mut done = Vec::new();
+    log.finish_write(write.run_blocking(), &mut done);
+    done.pop().unwrap().1
+}
+
+#[test]
+fn a_segment_that_may_not_be_made_leaves_the_old_one_in_use() {
+    let config = LogConfig {
+        index_interval_bytes: 1 << 20,
+        ..small_segments()
+    };
+    let rolling = {
+        let place = Place::new(config.clone());
+        let mut log = place.open(Left::Closed);
+        while log.segment_count() == 1 {
+            append_here(&mut log).unwrap();
+        }
+        log.log_end_offset().0
+    };
+    // The first calls of the append that rolls: the old segment's ends, the new one's files.
+    for at in 0..10 {
+        let place = Place::new(config.clone());
+        let mut log = place.open(Left::Closed);
+        for _ in 1..rolling {
+            append_here(&mut log).unwrap();
+        }
+        fault::watch(Some((at, Strike::Error(Errno::PERM.raw_os_error()))));
+        let error = append_here(&mut log).expect_err("the call was struck");
+        fault::unwatch();
+        assert!(
+            matches!(error, AppendError::WriteFailed(_)),
+            "{at}: {error:?}"
+        );
+        assert!(!log.is_offline());
+        assert_eq!(log.segment_count(), 1);
+        assert_eq!(append_here(&mut log).unwrap().first_offset.0, rolling - 1);
+        assert_eq!(log.segment_count(), 2);
+        log.close().unwrap();
+        verify_indexes(&place.directory);
+        assert_eq!(offsets(&place.open(Left::Closed)).len() as i64, rolling);
+    }
 }
 
 #[test]
