@@ -74,7 +74,10 @@ impl Log {
             .directory_name_as(Standing::Deleted, crate::random::unique());
         let renamed = parent.join(name);
         std::fs::rename(&self.directory, &renamed)?;
-        sync_directory(parent)?;
+        if let Err(error) = sync_directory(parent) {
+            // After a power loss it may be back under its name, and is found to be no topic's.
+            tracing::warn!(directory = %renamed.display(), %error, "a new name may not be durable");
+        }
         tracing::info!(partition = %self.topic_partition, directory = %renamed.display(), "deleted");
         Ok(Removal::of_directory(
             renamed,

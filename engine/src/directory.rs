@@ -261,7 +261,7 @@ impl LogDirectory {
         let begun = self.begin_log(&path, topic_partition, topic_id, config, now);
         if begun.is_err() {
             // Half made it would be in the way of the next attempt; nobody has written to it.
-            let _ = std::fs::remove_dir_all(&path);
+            remove_begun(&path);
         }
         begun
     }
@@ -417,4 +417,12 @@ fn broker_epoch_in(marker: &str) -> Option<BrokerEpoch> {
         .find(|c: char| c != '-' && !c.is_ascii_digit())
         .unwrap_or(value.len());
     value[..end].parse().ok().map(BrokerEpoch)
+}
+
+/// Removes a log that could not be begun: also without a descriptor to list its directory with.
+fn remove_begun(path: &Path) {
+    if std::fs::remove_dir_all(path).is_err() {
+        let _ = atomic_file::remove(&path.join(partition_files::METADATA));
+        let _ = std::fs::remove_dir(path);
+    }
 }
