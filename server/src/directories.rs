@@ -193,7 +193,7 @@ impl Directories {
             })?;
             for (path, error) in loaded.failed {
                 tracing::error!(
-                    "{} cannot be opened and stays offline: {error}",
+                    "{} cannot be opened and is offline; it will be tried again: {error}",
                     path.display()
                 );
                 let name = path.file_name().and_then(|name| name.to_str());
