@@ -83,7 +83,16 @@ pub fn run(tool: Tool, arguments: &[&str]) -> Run {
 }
 
 /// Runs `tool` with `arguments` and with `input` on its standard input.
+///
+/// Console consumers run one at a time: their class counts messages in a static field, and all
+/// tools share one JVM.
 pub fn run_with_input(tool: Tool, arguments: &[&str], input: &[u8]) -> Run {
+    static CONSOLE_CONSUMER: Mutex<()> = Mutex::new(());
+    let _alone = matches!(tool, Tool::ConsoleConsumer).then(|| {
+        CONSOLE_CONSUMER
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    });
     call(tool.main_class(), arguments, input)
 }
 
