@@ -30,6 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ring",
             "engine",
             "replication",
+            "coordinator",
             "controller",
             "server",
             "benches",
