@@ -11,10 +11,10 @@ use crate::index_entry::{Entry, is_sound};
 
 /// How many of the newest entries stay in memory though they are in the file: look-ups near the
 /// end of the log, which are nearly all, are answered by them.
-const WARM_ENTRIES: usize = 512;
+pub(crate) const WARM_ENTRIES: usize = 512;
 
 /// How many entries wait before they are worth a write.
-const STORE_ENTRIES_MIN: usize = 512;
+pub(crate) const STORE_ENTRIES_MIN: usize = 512;
 
 const _: () = assert!(WARM_ENTRIES > 0);
 

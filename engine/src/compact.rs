@@ -24,6 +24,9 @@ mod transactions;
 use crate::log::Log;
 use protocol::ids::Offset;
 
+#[cfg(test)]
+pub(crate) use key_map::SLOT_BYTES as KEY_BYTES;
+
 pub use dirty::{Cleanable, DirtCheck};
 pub use pace::{Brake, Throttle};
 pub use run::{Cleaned, CleanedGroup, Compaction, Limits, Step};

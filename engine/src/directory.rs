@@ -366,8 +366,11 @@ impl LogDirectory {
     }
 
     /// Marks the directory as properly closed: the last act, when every log was closed and the
-    /// checkpoints are written.
+    /// checkpoints are written. What the logs' ends were not synced with (indexes, producers'
+    /// states, leader epochs, names) is made durable first, all at once: the next start believes it
+    /// unseen.
     pub fn mark_clean(&self, broker_epoch: BrokerEpoch) -> io::Result<()> {
+        rustix::fs::syncfs(std::fs::File::open(&self.path)?)?;
         let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
         atomic_file::replace(&self.path.join(CLEAN_SHUTDOWN), text.as_bytes())
     }

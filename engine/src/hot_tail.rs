@@ -7,7 +7,7 @@ use protocol::ids::{Offset, Position};
 use std::collections::VecDeque;
 
 /// How many batches are kept.
-const BATCHES_MAX: usize = 256;
+pub(crate) const BATCHES_MAX: usize = 256;
 
 /// Where a batch lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

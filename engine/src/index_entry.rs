@@ -8,7 +8,7 @@
 use protocol::ids::{Offset, Position, TimestampMs};
 
 /// The largest offset an index can hold, relative to its base.
-const RELATIVE_OFFSET_MAX: i64 = i32::MAX as i64;
+pub(crate) const RELATIVE_OFFSET_MAX: i64 = i32::MAX as i64;
 
 /// An entry of an index file.
 pub(crate) trait Entry: Copy + PartialEq + std::fmt::Debug {

@@ -12,8 +12,8 @@ use protocol::ids::{Offset, ProducerEpoch, ProducerId, TimestampMs};
 
 const VERSION: i16 = 1;
 const CRC_COVERS_FROM: usize = 6;
-const HEAD_BYTES: usize = 10;
-const ENTRY_BYTES: usize = 46;
+pub(crate) const HEAD_BYTES: usize = 10;
+pub(crate) const ENTRY_BYTES: usize = 46;
 
 /// Why a file is not a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -9,8 +9,8 @@
 use std::ops::Range;
 
 /// A segment that wrote less gets nothing.
-const WRITTEN_BYTES_MIN: u64 = 1 << 20;
-const AHEAD_BYTES_MAX: u64 = 16 << 20;
+pub(crate) const WRITTEN_BYTES_MIN: u64 = 1 << 20;
+pub(crate) const AHEAD_BYTES_MAX: u64 = 16 << 20;
 
 /// How far blocks of the active segment are reserved.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ mod damage;
 mod directory;
 mod faults;
 mod model;
+mod on_disk_format;
 mod prepare;
 mod producers;
 mod read;

@@ -8,7 +8,7 @@ use protocol::ids::Offset;
 use std::hash::{BuildHasher, RandomState};
 
 /// What one key takes.
-const SLOT_BYTES: usize = 24;
+pub(crate) const SLOT_BYTES: usize = 24;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
