@@ -5,3 +5,4 @@
 //! records for the internal topic come out, and the server carries them out.
 
 pub mod machine;
+pub mod transaction;

@@ -68,6 +68,9 @@ pub enum ReplayError {
     /// A key or value of a version that is not known here, such as one of Kafka's future.
     #[error("its version {0} is not known")]
     UnknownVersion(i16),
+    /// A value that decodes, and cannot be.
+    #[error("it says what cannot be: {0}")]
+    Impossible(&'static str),
 }
 
 /// What a machine wants done.

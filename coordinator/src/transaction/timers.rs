@@ -1,0 +1,126 @@
+//! What time brings: transactions that take too long, ids that nobody uses, second attempts.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use protocol::ids::TimestampMs;
+
+use super::metadata::Pending;
+use super::transactional_ids::{Coordinator, Move, Out, Write};
+use super::{Settings, record};
+use crate::machine::Record;
+
+/// How long to wait after a failed append or marker.
+const RETRY_BACKOFF_MS: i64 = 100;
+/// What a record takes in a batch beside its key, at most, and a batch beside its records.
+const OVERHEAD_BYTES_MAX: usize = 64;
+
+/// When something is to be done.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    timed_out_check: Option<TimestampMs>,
+    expired_check: Option<TimestampMs>,
+    /// In order of time: all wait equally long.
+    retries: VecDeque<(TimestampMs, Retry)>,
+}
+
+#[derive(Debug)]
+enum Retry {
+    Write(Box<Move>),
+    Markers(Arc<str>),
+}
+
+impl Timers {
+    pub(super) fn start(&mut self, now: TimestampMs, settings: &Settings) {
+        self.timed_out_check = Some(now + settings.timed_out_check_interval_ms);
+        self.expired_check = Some(now + settings.expired_check_interval_ms);
+    }
+
+    pub(super) fn write_later(&mut self, now: TimestampMs, failed: Move) {
+        self.later(now, Retry::Write(Box::new(failed)));
+    }
+
+    pub(super) fn send_later(&mut self, now: TimestampMs, id: Arc<str>) {
+        self.later(now, Retry::Markers(id));
+    }
+
+    /// The checks have no deadline of their own while there is nothing to check.
+    pub(super) fn next_deadline(&self, checks: bool) -> Option<TimestampMs> {
+        let checks_at = [self.timed_out_check, self.expired_check];
+        let check = checks_at.into_iter().flatten().filter(|_| checks).min();
+        let retry = self.retries.front().map(|(at, _)| *at);
+        check.into_iter().chain(retry).min()
+    }
+
+    fn later(&mut self, now: TimestampMs, retry: Retry) {
+        let at = now + RETRY_BACKOFF_MS;
+        // The clock may have been set back.
+        let at = self.retries.back().map_or(at, |(last, _)| at.max(*last));
+        self.retries.push_back((at, retry));
+    }
+
+    fn take_retry(&mut self, now: TimestampMs) -> Option<Retry> {
+        let (at, _) = self.retries.front()?;
+        if *at > now {
+            return None;
+        }
+        self.retries.pop_front().map(|(_, retry)| retry)
+    }
+}
+
+impl Coordinator {
+    pub(super) fn look_at_the_clock(&mut self, now: TimestampMs, out: &mut Out) {
+        while let Some(retry) = self.timers.take_retry(now) {
+            match retry {
+                Retry::Write(failed) => self.record(*failed, out),
+                Retry::Markers(id) => self.send_markers(now, &id, out),
+            }
+        }
+        if self.timers.timed_out_check.is_some_and(|at| at <= now) {
+            let next = now + self.settings.timed_out_check_interval_ms;
+            self.timers.timed_out_check = Some(next);
+            self.abort_all_timed_out(now, out);
+        }
+        if self.timers.expired_check.is_some_and(|at| at <= now) {
+            let next = now + self.settings.expired_check_interval_ms;
+            self.timers.expired_check = Some(next);
+            self.forget_all_expired(now, out);
+        }
+    }
+
+    fn abort_all_timed_out(&mut self, now: TimestampMs, out: &mut Out) {
+        let late = self.transactions.iter().filter(|(_, transaction)| {
+            transaction.pending.is_none() && transaction.standing.is_out_of_time(now)
+        });
+        let late: Vec<_> = late.map(|(id, _)| id.clone()).collect();
+        for id in &late {
+            self.abort_timed_out(now, id, out);
+        }
+    }
+
+    fn forget_all_expired(&mut self, now: TimestampMs, out: &mut Out) {
+        let expiration_ms = self.settings.id_expiration_ms;
+        let mut batches: Vec<(Vec<Record>, Vec<Arc<str>>)> = Vec::new();
+        let mut bytes = usize::MAX;
+        for (id, transaction) in &mut self.transactions {
+            let expired = transaction.standing.is_expired(now, expiration_ms);
+            if transaction.pending.is_some() || !expired {
+                continue;
+            }
+            transaction.pending = Some(Pending::Tombstone);
+            let tombstone = record::tombstone(id);
+            let more = tombstone.key.len() + OVERHEAD_BYTES_MAX;
+            bytes = bytes.saturating_add(more);
+            if bytes > self.settings.batch_bytes_max {
+                bytes = OVERHEAD_BYTES_MAX + more;
+                batches.push(Default::default());
+            }
+            let (records, ids) = batches.last_mut().expect("one was just begun");
+            records.push(tombstone);
+            ids.push(id.clone());
+        }
+        for (records, ids) in batches {
+            self.append(records, Write::Tombstones(ids), out);
+        }
+    }
+}
