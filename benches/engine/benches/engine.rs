@@ -1,4 +1,4 @@
-//! Criterion benchmarks of the engine: appends, look-ups, recovery.
+//! Criterion benchmarks of the engine: appends, look-ups, recovery, compaction.
 //!
 //! Run by `cargo xtask bench-engine`, which compares with `benches/engine/baseline.json`. The logs
 //! are made under the target directory, so on the file system that the repository is on.
@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use criterion::{Criterion, Throughput};
-use engine_bench::{Bench, batch};
+use criterion::{BatchSize, Criterion, Throughput};
+use engine_bench::{Bench, DirtyLog, Turn, batch};
 use protocol::ids::TimestampMs;
 
 const PARENT: &str = env!("CARGO_TARGET_TMPDIR");
@@ -18,6 +18,9 @@ const RECORDS_A_BATCH: i64 = 16;
 const SEGMENT_BYTES: u32 = 16 << 20;
 /// Recovery reads every byte: 40 MB of it.
 const RECOVERY_BATCHES: i64 = 2_500;
+/// Compaction reads 40 MB and keeps one record in ten.
+const COMPACTION_BATCHES: u64 = 2_500;
+const COMPACTION_KEYS: u64 = 4_000;
 /// After how many bytes an append benchmark goes on in a new log.
 const APPEND_BYTES: usize = 64 << 20;
 
@@ -111,6 +114,24 @@ fn recovery(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// One pass over a log in which nothing was compacted before: keys learnt, segments rewritten, synced
+/// and put in place.
+fn compaction(criterion: &mut Criterion) {
+    let filled = DirtyLog::fill(
+        Path::new(PARENT),
+        SEGMENT_BYTES,
+        COMPACTION_BATCHES,
+        COMPACTION_KEYS,
+    );
+    let log = runtime().block_on(filled);
+    let mut group = criterion.benchmark_group("compaction");
+    group.sample_size(10);
+    group.bench_function("40 MB, a tenth stays", |bencher| {
+        bencher.iter_batched(|| log.turn(), Turn::compact, BatchSize::PerIteration);
+    });
+    group.finish();
+}
+
 fn main() {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(500))
@@ -120,5 +141,6 @@ fn main() {
     append(&mut criterion);
     lookup(&mut criterion);
     recovery(&mut criterion);
+    compaction(&mut criterion);
     criterion.final_summary();
 }

@@ -3,6 +3,8 @@
 //!
 //! Measures nothing itself: see `benches/engine.rs`.
 
+mod dirty_log;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use engine::{Done, OffsetQuery, Read, ReadFrom, TopicPartition};
 use protocol::batch::{BatchBuilder, BatchOptions, NewRecord};
 use protocol::ids::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, Uuid};
 use tempfile::TempDir;
+
+pub use dirty_log::{DirtyLog, Turn};
 
 /// When the logs' first records were made.
 const BEGAN: TimestampMs = TimestampMs(1_700_000_000_000);
