@@ -25,6 +25,8 @@ pub enum ConfigSource {
     StaticBroker = 4,
     /// Nowhere: the built-in default.
     Default = 5,
+    /// A subscription to client metrics.
+    ClientMetrics = 7,
 }
 
 /// One place where a value stands, in order of precedence.

@@ -8,6 +8,7 @@
 pub mod adopt;
 pub mod alter_configs;
 pub mod bootstrap;
+pub mod client_metrics;
 pub mod config_key;
 pub mod config_source;
 pub mod decision;

@@ -6,16 +6,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
+use crate::config::ServerConfig;
+
 /// See the module.
 pub struct ConnectionLimits {
-    total_max: usize,
-    per_ip_max: usize,
-    per_ip_overrides: BTreeMap<IpAddr, usize>,
     taken: Arc<Mutex<Taken>>,
 }
 
 #[derive(Default)]
 struct Taken {
+    total_max: usize,
+    per_ip_max: usize,
+    per_ip_overrides: BTreeMap<IpAddr, usize>,
     total: usize,
     per_ip: HashMap<IpAddr, usize>,
 }
@@ -28,28 +30,30 @@ pub struct Place {
 
 impl ConnectionLimits {
     /// Limits as configured: `max.connections`, `max.connections.per.ip` and its overrides.
-    pub fn new(
-        total_max: usize,
-        per_ip_max: usize,
-        per_ip_overrides: BTreeMap<IpAddr, usize>,
-    ) -> ConnectionLimits {
-        ConnectionLimits {
-            total_max,
-            per_ip_max,
-            per_ip_overrides,
-            taken: Arc::default(),
-        }
+    pub fn new(config: &ServerConfig) -> ConnectionLimits {
+        let taken = Arc::default();
+        let limits = ConnectionLimits { taken };
+        limits.set(config);
+        limits
+    }
+
+    /// From now on these limits hold; connections that are there stay.
+    pub fn set(&self, config: &ServerConfig) {
+        let mut taken = self.taken.lock().expect("no panic while the count changes");
+        taken.total_max = config.max_connections;
+        taken.per_ip_max = config.max_connections_per_ip;
+        taken
+            .per_ip_overrides
+            .clone_from(&config.max_connections_per_ip_overrides);
     }
 
     /// A place for a connection from `address`, if there is one.
     pub fn admit(&self, address: IpAddr) -> Option<Place> {
-        let per_ip_max = self
-            .per_ip_overrides
-            .get(&address)
-            .unwrap_or(&self.per_ip_max);
         let mut taken = self.taken.lock().expect("no panic while the count changes");
+        let per_ip_max = taken.per_ip_overrides.get(&address);
+        let per_ip_max = *per_ip_max.unwrap_or(&taken.per_ip_max);
         let from_address = taken.per_ip.get(&address).copied().unwrap_or(0);
-        if taken.total >= self.total_max || from_address >= *per_ip_max {
+        if taken.total >= taken.total_max || from_address >= per_ip_max {
             return None;
         }
         taken.total += 1;
@@ -81,7 +85,15 @@ mod tests {
     fn places_are_counted_in_all_and_by_address() {
         let a = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
         let b = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-        let limits = ConnectionLimits::new(3, 1, BTreeMap::from([(b, 2)]));
+        let config = |total: &'static str| {
+            let limits = [
+                ("max.connections", total),
+                ("max.connections.per.ip", "1"),
+                ("max.connections.per.ip.overrides", "127.0.0.2:2"),
+            ];
+            ServerConfig::local(limits).unwrap()
+        };
+        let limits = ConnectionLimits::new(&config("3"));
         let first = limits.admit(a);
         assert!(first.is_some());
         assert!(limits.admit(a).is_none(), "one place for each address");
@@ -94,5 +106,12 @@ mod tests {
             limits.admit(IpAddr::V4(Ipv4Addr::LOCALHOST)).is_none(),
             "three in all"
         );
+        limits.set(&config("4"));
+        assert!(
+            limits.admit(IpAddr::V4(Ipv4Addr::LOCALHOST)).is_none(),
+            "it has one"
+        );
+        let c = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
+        assert!(limits.admit(c).is_some(), "now four in all");
     }
 }

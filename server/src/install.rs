@@ -12,6 +12,7 @@ use engine::log::Log;
 use protocol::ids::{BrokerId, Uuid};
 use replication::Leader;
 
+use crate::config::ServerConfig;
 use crate::mail::{Done, Question};
 use crate::partition::{Partition, PartitionKey};
 use crate::shard::Shard;
@@ -22,6 +23,8 @@ pub struct Install {
     pub image: Arc<Image>,
     /// The topics in which it differs from the one before.
     pub topics: Arc<BTreeSet<Uuid>>,
+    /// The configuration that holds in it.
+    pub live: Arc<ServerConfig>,
 }
 
 impl Question for Install {
@@ -36,7 +39,7 @@ impl Question for Install {
             for topic in self.topics.iter() {
                 create_partitions(&shard, &self.image, *topic).await;
             }
-            shard.set_image(self.image.clone());
+            shard.set_image(self.image.clone(), self.live.clone());
             for topic in self.topics.iter() {
                 remove_partitions(&shard, &self.image, *topic).await;
             }
@@ -58,7 +61,7 @@ pub fn touched_topics(before: &Image, after: &Image, records: &[Record]) -> BTre
                 let topic = after.topic(&record.resource_name);
                 topics.extend(topic.or(before.topic(&record.resource_name)).map(|t| t.id));
             }
-            Record::Config(_) => {
+            Record::Config(record) if record.resource_type == ResourceType::Broker as i8 => {
                 // A broker's settings are the defaults of every topic.
                 topics.extend(after.topics().map(|topic| topic.id));
             }
@@ -66,6 +69,14 @@ pub fn touched_topics(before: &Image, after: &Image, records: &[Record]) -> BTre
         }
     }
     topics
+}
+
+/// Whether `records` change what is set at run time for brokers.
+pub fn touch_brokers(records: &[Record]) -> bool {
+    records.iter().any(|record| match record {
+        Record::Config(record) => record.resource_type == ResourceType::Broker as i8,
+        _ => false,
+    })
 }
 
 async fn create_partitions(shard: &Rc<Shard>, image: &Image, topic_id: Uuid) {

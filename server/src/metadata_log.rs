@@ -25,7 +25,7 @@ use ring::event::Event;
 
 use crate::clock;
 use crate::config::MetadataLogSettings;
-use crate::install::{Install, touched_topics};
+use crate::install::{Install, touch_brokers, touched_topics};
 use crate::mail::{Done, Question};
 use crate::metadata_batches::in_batches;
 use crate::metadata_snapshots::MetadataSnapshots;
@@ -248,11 +248,20 @@ fn not_written(error: AppendError) -> Refusal {
 /// Gives every shard the new image and waits until all have the partitions it says.
 async fn publish(shard: &Rc<Shard>, before: &Arc<Image>, after: Arc<Image>, records: &[Record]) {
     let topics = Arc::new(touched_topics(before, &after, records));
+    let live = match touch_brokers(records) {
+        true => {
+            let live = shard.config.with_dynamic(&after);
+            shard.node.connection_limits.set(&live);
+            Arc::new(live)
+        }
+        false => shard.live(),
+    };
     let installs: Vec<_> = (0..shard.count())
         .map(|to| {
             let install = Install {
                 image: after.clone(),
                 topics: topics.clone(),
+                live: live.clone(),
             };
             shard.ask(ShardId(to), install)
         })

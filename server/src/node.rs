@@ -72,11 +72,7 @@ impl Node {
     /// What holds for a topic's logs.
     pub fn topic_settings(&self, image: &Image, topic: &str) -> TopicSettings {
         let broker = BrokerConfig::new(&self.config, image);
-        topic_settings(
-            &self.config,
-            &broker.sources(),
-            &image.topic_overrides(topic),
-        )
+        topic_settings(&broker, &image.topic_overrides(topic))
     }
 
     /// Calls `decide` with what holds for a new topic where the request leaves it open.

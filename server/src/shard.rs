@@ -49,7 +49,7 @@ pub struct Shard {
     pub id: ShardId,
     /// What the node is: the same for all shards.
     pub node: Arc<Node>,
-    /// The node's configuration.
+    /// The node's configuration as it was given at the start; [`Shard::live`] is what holds now.
     pub config: Arc<ServerConfig>,
     /// Letters to other shards.
     pub post_office: Rc<PostOffice>,
@@ -68,6 +68,7 @@ pub struct Shard {
     /// Notified when the shard's thread may end.
     pub ended: Rc<Event>,
     image: RefCell<Arc<Image>>,
+    live: RefCell<Arc<ServerConfig>>,
     partitions: RefCell<HashMap<PartitionKey, Rc<Partition>>>,
     connections: RefCell<HashMap<u64, Rc<Connection>>>,
     next_connection: Cell<u64>,
@@ -92,7 +93,7 @@ impl Shard {
             id,
             fetch_sessions: RefCell::new(FetchSessions::new(slots, id.0, node.shards)),
             node,
-            config,
+            config: config.clone(),
             post_office,
             fetch_waits: FetchWaits::default(),
             watches: Watches::default(),
@@ -100,6 +101,7 @@ impl Shard {
             metadata,
             turns: Turns::default(),
             ended,
+            live: RefCell::new(Arc::new(config.with_dynamic(&image))),
             image: RefCell::new(image),
             partitions: RefCell::new(HashMap::new()),
             connections: RefCell::new(HashMap::new()),
@@ -120,9 +122,10 @@ impl Shard {
         self.partitions.borrow_mut().remove(key)
     }
 
-    /// From now on the shard answers from this image.
-    pub fn set_image(&self, image: Arc<Image>) {
+    /// From now on the shard answers from this image, in which `live` is the configuration.
+    pub fn set_image(&self, image: Arc<Image>, live: Arc<ServerConfig>) {
         *self.image.borrow_mut() = image;
+        *self.live.borrow_mut() = live;
     }
 
     /// Serves a new connection until it ends.
@@ -204,6 +207,11 @@ impl Shard {
     /// The metadata as this shard knows it.
     pub fn image(&self) -> Arc<Image> {
         self.image.borrow().clone()
+    }
+
+    /// The configuration that holds, with what is set at run time.
+    pub fn live(&self) -> Arc<ServerConfig> {
+        self.live.borrow().clone()
     }
 
     /// How many shards the node has.

@@ -114,11 +114,7 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
         broker_id: config.node_id,
         directories,
         offline: OfflinePartitions::default(),
-        connection_limits: ConnectionLimits::new(
-            config.max_connections,
-            config.max_connections_per_ip,
-            config.max_connections_per_ip_overrides.clone(),
-        ),
+        connection_limits: ConnectionLimits::new(&config.with_dynamic(&image)),
         config,
     });
     let logs = deal_out(&node, &image, logs);
@@ -201,12 +197,13 @@ fn load_logs(
     let broker = BrokerConfig::new(config, image);
     let log_config = |topic: &str| {
         let overrides = image.topic_overrides(topic);
-        Arc::new(topic_settings(config, &broker.sources(), &overrides).log)
+        Arc::new(topic_settings(&broker, &overrides).log)
     };
     let is_stray = |partition: &TopicPartition, topic_id: Option<Uuid>| {
         !is_of_image(image, config.node_id, partition, topic_id)
     };
-    let threads = config.num_recovery_threads_per_data_dir.max(1);
+    let live = config.with_dynamic(image);
+    let threads = live.num_recovery_threads_per_data_dir.max(1);
     directories.load(threads, &is_stray, &log_config)
 }
 

@@ -6,6 +6,7 @@
 mod answers;
 mod back_pressure;
 mod compaction;
+mod configs;
 mod console;
 mod disk_trouble;
 mod dump_log;

@@ -15,9 +15,14 @@ pub struct Brake {
 /// How many bytes a second all compactions together may read and write.
 #[derive(Debug)]
 pub struct Throttle {
+    pace: Mutex<Pace>,
+}
+
+#[derive(Debug)]
+struct Pace {
     bytes_per_second: f64,
     /// When what was taken so far is paid for.
-    free_at: Mutex<Option<Instant>>,
+    free_at: Option<Instant>,
 }
 
 impl Brake {
@@ -47,10 +52,19 @@ impl Brake {
 impl Throttle {
     /// Of a rate in bytes a second.
     pub fn new(bytes_per_second: f64) -> Self {
-        Self {
+        let pace = Pace {
             bytes_per_second,
-            free_at: Mutex::new(None),
+            free_at: None,
+        };
+        Self {
+            pace: Mutex::new(pace),
         }
+    }
+
+    /// From now on this rate holds, also for compactions under way.
+    pub fn set_rate(&self, bytes_per_second: f64) {
+        let mut pace = self.pace.lock().expect("nobody panics with it");
+        pace.bytes_per_second = bytes_per_second;
     }
 
     /// Takes so many bytes, and waits until they are paid for.
@@ -60,15 +74,15 @@ impl Throttle {
     }
 
     fn owe(&self, bytes: usize, now: Instant) -> Duration {
-        let cost = bytes as f64 / self.bytes_per_second;
+        let mut pace = self.pace.lock().expect("nobody panics with it");
+        let cost = bytes as f64 / pace.bytes_per_second;
         let cost = Duration::try_from_secs_f64(cost).unwrap_or(Duration::MAX);
         if cost.is_zero() {
             return cost;
         }
-        let mut free_at = self.free_at.lock().expect("nobody panics with it");
-        let from = free_at.map_or(now, |at| at.max(now));
+        let from = pace.free_at.map_or(now, |at| at.max(now));
         let until = from.checked_add(cost).unwrap_or(from);
-        *free_at = Some(until);
+        pace.free_at = Some(until);
         until - now
     }
 }
@@ -86,6 +100,8 @@ mod tests {
         assert_eq!(throttle.owe(500, now), ms(1000));
         assert_eq!(throttle.owe(500, now + ms(400)), ms(1100));
         assert_eq!(throttle.owe(100, now + ms(9000)), ms(100));
+        throttle.set_rate(100.0);
+        assert_eq!(throttle.owe(100, now + ms(9000)), ms(1100));
         assert_eq!(Throttle::new(f64::MAX).owe(1 << 30, now), Duration::ZERO);
     }
 

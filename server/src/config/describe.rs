@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use controller::Image;
-use controller::config_key::UpdateMode;
+use controller::config_key::{ConfigValue, UpdateMode};
 use controller::config_source::{
-    ConfigEntry, ConfigSource, Sources, broker_synonyms, dynamic_overrides,
+    ConfigEntry, ConfigSource, Sources, broker_synonyms, dynamic_overrides, value_text,
 };
 use controller::image::Overrides;
 
-use super::{ServerConfig, keys};
+use super::{ServerConfig, dynamic, keys};
 
 /// The configuration of this node as it stands in one image.
 pub struct BrokerConfig<'a> {
@@ -41,25 +41,48 @@ impl<'a> BrokerConfig<'a> {
         }
     }
 
-    /// Every key of this node, by name.
-    pub fn describe_broker(&self) -> Vec<ConfigEntry> {
+    /// The node's configuration without what is set at run time.
+    pub fn fixed(&self) -> &ServerConfig {
+        self.config
+    }
+
+    /// The value that holds for a key which has no stand-ins.
+    pub fn value(&self, name: &str) -> ConfigValue {
+        let key = keys::find(name).unwrap_or_else(|| panic!("no table has the key {name}"));
+        let set = [&*self.own, &*self.all];
+        let mut set = set
+            .into_iter()
+            .filter_map(|place| key.parse(place.get(name)?).ok());
+        set.next().unwrap_or_else(|| self.config.values.value(name))
+    }
+
+    /// Every key of this node, by name; `live` is the configuration that holds.
+    pub fn describe_broker(&self, live: &ServerConfig) -> Vec<ConfigEntry> {
         let shown = keys::all()
             .iter()
             .map(|key| key.name)
             .filter(|name| !keys::is_hidden(name) || self.config.values.is_given(name));
-        let given = self.config.values.given().keys().map(|name| &**name);
+        let given = [&*self.own, &*self.all, self.config.values.given()];
+        let given = given
+            .into_iter()
+            .flat_map(|place| place.keys())
+            .map(|name| &**name);
         let names: std::collections::BTreeSet<&str> = shown.chain(given).collect();
-        names.into_iter().map(|name| self.entry(name)).collect()
+        let values = names
+            .into_iter()
+            .map(|name| (name, shown_value(live, name)));
+        values
+            .map(|(name, value)| self.entry(name, value))
+            .collect()
     }
 
     /// The settings that hold for all nodes unless they have their own.
     pub fn describe_cluster_default(&self) -> Vec<ConfigEntry> {
         let entries = self.all.iter().map(|(name, value)| {
-            let mut entry = self.entry(name);
+            let mut entry = self.entry(name, Some(value.clone()));
             entry
                 .synonyms
                 .retain(|each| each.source == ConfigSource::DynamicDefaultBroker);
-            entry.value = (!entry.sensitive).then(|| value.clone());
             entry.source = entry
                 .synonyms
                 .first()
@@ -69,38 +92,37 @@ impl<'a> BrokerConfig<'a> {
         entries.collect()
     }
 
-    fn entry(&self, name: &str) -> ConfigEntry {
-        let key = keys::find(name);
+    fn entry(&self, name: &str, value: Option<String>) -> ConfigEntry {
+        let key = dynamic::find(name);
         // What nobody knows may be a password.
         let sensitive = key.is_none_or(|key| key.is_sensitive());
         let names = broker_synonyms(name);
         let synonyms = self.sources().synonyms(name, &names, sensitive);
-        let value = match sensitive {
-            true => None,
-            false => self.text(name),
-        };
+        let file_key = keys::find(name);
         ConfigEntry {
             name: name.into(),
-            value,
+            value: value.filter(|_| !sensitive),
             source: synonyms
                 .first()
                 .map_or(ConfigSource::Default, |first| first.source),
-            read_only: key.is_none_or(|key| key.update == UpdateMode::ReadOnly),
+            read_only: file_key.is_none_or(|key| key.update == UpdateMode::ReadOnly),
             sensitive,
             synonyms,
             kind: key.map(|key| key.kind),
-            doc: key.map(|key| key.doc),
+            doc: file_key.map(|key| key.doc),
         }
     }
+}
 
-    /// The text that holds for one key.
-    fn text(&self, name: &str) -> Option<String> {
-        let given = [&*self.own, &*self.all, self.config.values.given()];
-        let text = given.into_iter().find_map(|place| place.get(name));
-        match text {
-            Some(text) => Some(text.trim().to_owned()),
-            None => default_of(name).map(str::to_owned),
-        }
+/// What holds for a key, as DescribeConfigs shows it.
+fn shown_value(live: &ServerConfig, name: &str) -> Option<String> {
+    match keys::find(name) {
+        Some(key) if key.name == name => value_text(&live.values.value(name)),
+        _ => live
+            .values
+            .given()
+            .get(name)
+            .map(|text| text.trim().to_owned()),
     }
 }
 
@@ -115,7 +137,7 @@ mod tests {
             ("my.plugin.token", "secret"),
         ];
         let config = ServerConfig::local(given).unwrap();
-        let entries = BrokerConfig::new(&config, &Image::new("c")).describe_broker();
+        let entries = BrokerConfig::new(&config, &Image::new("c")).describe_broker(&config);
         for entry in &entries {
             assert_ne!(entry.value.as_deref(), Some("secret"), "{}", entry.name);
             assert!(
@@ -135,7 +157,7 @@ mod tests {
     #[test]
     fn sources_and_synonyms() {
         let config = ServerConfig::local([("log.retention.hours", "2")]).unwrap();
-        let entries = BrokerConfig::new(&config, &Image::new("c")).describe_broker();
+        let entries = BrokerConfig::new(&config, &Image::new("c")).describe_broker(&config);
         let find = |name: &str| entries.iter().find(|entry| entry.name == name).unwrap();
         let hours = find("log.retention.hours");
         assert_eq!(

@@ -99,6 +99,39 @@ pub fn is_hidden(name: &str) -> bool {
     HIDDEN.contains(&name)
 }
 
+/// Keys that are only ever set at run time; no file may have them.
+const DYNAMIC_ONLY: &[ConfigKey] = &[
+    throttle(
+        "follower.replication.throttled.rate",
+        "How many bytes a second followers fetch of throttled replicas at most.",
+    ),
+    throttle(
+        "leader.replication.throttled.rate",
+        "How many bytes a second leaders send of throttled replicas at most.",
+    ),
+    throttle(
+        "replica.alter.log.dirs.io.max.bytes.per.second",
+        "How many bytes a second are copied between log directories at most.",
+    ),
+];
+
+const fn throttle(name: &'static str, doc: &'static str) -> ConfigKey {
+    let default = Some("9223372036854775807");
+    row(
+        name,
+        ConfigType::Long,
+        default,
+        Check::AtLeast(0),
+        CLUSTER_WIDE,
+        doc,
+    )
+}
+
+/// The row of a key that no file may have.
+pub fn find_dynamic_only(name: &str) -> Option<&'static ConfigKey> {
+    DYNAMIC_ONLY.iter().find(|key| key.name == name)
+}
+
 /// The row of a key. A listener's own setting (`listener.name.internal.ssl.keystore.location`,
 /// `listener.name.internal.plain.sasl.jaas.config`) has the row of the setting it replaces.
 pub fn find(name: &str) -> Option<&'static ConfigKey> {

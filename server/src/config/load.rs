@@ -77,7 +77,8 @@ impl ServerConfig {
         Self::load(None, overrides.into_iter().map(owned))
     }
 
-    fn from_given(given: BTreeMap<String, String>) -> Result<Self, ConfigError> {
+    /// Checks all settings, as given by a file and what stands above it.
+    pub(super) fn from_given(given: BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let values = Values::new(given)?;
         check_supported(&values)?;
         check_together(&values)?;

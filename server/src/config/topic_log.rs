@@ -7,7 +7,7 @@ use controller::topic_config::topic_key;
 use engine::config::{Cleanup, LogConfig, StoredCompression, TimestampType};
 use protocol::compression::{Compression, Encoding};
 
-use super::ServerConfig;
+use super::describe::BrokerConfig;
 
 /// The keys of a topic that others than its logs need.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,11 +100,8 @@ impl Effective<'_> {
 }
 
 /// What holds for a topic with these overrides.
-pub fn topic_settings(
-    config: &ServerConfig,
-    sources: &Sources<'_>,
-    overrides: &Overrides,
-) -> TopicSettings {
+pub fn topic_settings(broker: &BrokerConfig<'_>, overrides: &Overrides) -> TopicSettings {
+    let sources = &broker.sources();
     let topic = Effective { sources, overrides };
     let compact = topic.has_word("cleanup.policy", "compact");
     let (age, lag) = (
@@ -141,12 +138,15 @@ pub fn topic_settings(
         },
         timestamp_before_ms_max: topic.timestamp_limit("message.timestamp.before.max.ms"),
         timestamp_after_ms_max: topic.timestamp_limit("message.timestamp.after.max.ms"),
-        validation: config.validation,
+        validation: broker.fixed().validation,
         compression: topic.stored_compression(),
         flush_records: topic.whole("flush.messages"),
         flush_interval_ms: topic.whole("flush.ms"),
         file_delete_delay_ms: topic.whole("file.delete.delay.ms"),
-        producer_expiration_ms: config.producer_id_expiration.as_millis() as i64,
+        producer_expiration_ms: match broker.value("producer.id.expiration.ms") {
+            ConfigValue::Whole(ms) => ms,
+            other => panic!("producer.id.expiration.ms is no whole number but {other}"),
+        },
         // What waits is in frames, which the shard's buffer budget counts and bounds.
         queued_bytes_max: usize::MAX,
         ..LogConfig::default()
@@ -165,7 +165,7 @@ pub fn topic_settings(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::describe::BrokerConfig;
+    use crate::config::ServerConfig;
     use controller::Image;
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
                 "5".to_owned(),
             ),
         ]);
-        let settings = topic_settings(&config, &broker.sources(), &overrides);
+        let settings = topic_settings(&broker, &overrides);
         assert_eq!(settings.log.segment_bytes_max, 1000);
         assert_eq!(settings.log.segment_age_ms_max, 60_000);
         assert_eq!(settings.log.timestamp_after_ms_max, 5);
@@ -206,7 +206,7 @@ mod tests {
                 level: Some(9)
             })
         );
-        let plain = topic_settings(&config, &broker.sources(), &Overrides::new());
+        let plain = topic_settings(&broker, &Overrides::new());
         assert_eq!(plain.log.segment_age_ms_max, 3_600_000);
         assert_eq!(plain.log.retention_ms_max, Some(604_800_000));
         assert_eq!(plain.log.retention_bytes_max, None);

@@ -1,5 +1,6 @@
-//! AlterConfigs and IncrementalAlterConfigs: settings of topics (KIP-133, KIP-339). The first gives
-//! all overrides anew, the second changes single ones. They hold as soon as they are answered.
+//! AlterConfigs and IncrementalAlterConfigs: settings of topics, brokers and client metrics
+//! subscriptions (KIP-133, 226, 339, 714). The first gives all overrides anew, the second changes
+//! single ones. They hold as soon as they are answered.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -7,7 +8,10 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use controller::alter_configs::{Change as KeyChange, alter_topic};
+use controller::alter_configs::{
+    BrokerRules, Change as KeyChange, alter_broker, alter_client_metrics, alter_topic,
+};
+use controller::image::ResourceType;
 use controller::{Decision, Image, Record, Refusal};
 use protocol::error::ErrorCode;
 use protocol::messages::alter_configs::{self as whole, AlterConfigsRequest, AlterConfigsResponse};
@@ -16,14 +20,12 @@ use protocol::messages::incremental_alter_configs::{
 };
 
 use crate::config::describe::BrokerConfig;
+use crate::config::dynamic::{self, Level};
 use crate::metadata_log::Change;
 use crate::node::Node;
 use crate::reply_queue::Outcome;
 use crate::request::Request;
 use crate::shard::{METADATA_SHARD, Shard};
-
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
 
 /// Operations of the incremental form.
 const SET: i8 = 0;
@@ -174,17 +176,42 @@ fn decide(
         return Err(invalid(text.to_owned()));
     }
     resource.check_keys().map_err(invalid)?;
-    match resource.kind {
-        TOPIC => {}
-        BROKER => {
-            let text = "Settings of brokers cannot be changed at run time yet.";
-            return Err(invalid(text.to_owned()));
-        }
-        other => return Err(invalid(format!("Unknown resource type {other}"))),
+    let kind = ResourceType::from_wire(resource.kind);
+    let Some(kind) = kind.filter(|kind| *kind != ResourceType::Group) else {
+        return Err(invalid(format!("Unknown resource type {}", resource.kind)));
+    };
+    if kind == ResourceType::Broker {
+        check_broker_name(node, &resource.name).map_err(invalid)?;
     }
-    let changes = resource.changes(image).map_err(invalid)?;
-    let broker = BrokerConfig::new(&node.config, image);
-    alter_topic(image, &broker.sources(), &resource.name, &changes)
+    let changes = resource.changes(image, kind).map_err(invalid)?;
+    match kind {
+        ResourceType::Broker => {
+            let level = Level::of_resource(&resource.name);
+            let rules = BrokerRules {
+                find: &dynamic::find,
+                check: &|settings| node.config.check_dynamic(image, level, settings),
+            };
+            alter_broker(image, &rules, &resource.name, &changes)
+        }
+        ResourceType::ClientMetrics => alter_client_metrics(image, &resource.name, &changes),
+        ResourceType::Topic | ResourceType::Group => {
+            let broker = BrokerConfig::new(&node.config, image);
+            alter_topic(image, &broker.sources(), &resource.name, &changes)
+        }
+    }
+}
+
+/// A broker changes its own settings and those of all brokers.
+fn check_broker_name(node: &Node, name: &str) -> Result<(), String> {
+    let me = node.broker_id.0;
+    match name.parse::<i32>() {
+        _ if name.is_empty() => Ok(()),
+        Ok(id) if id == me => Ok(()),
+        Ok(_) => Err(format!(
+            "Unexpected broker id, expected {me}, but received {name}"
+        )),
+        Err(_) => Err(format!("Node id must be an integer, but it is: {name}")),
+    }
 }
 
 impl Wanted {
@@ -218,10 +245,14 @@ impl Wanted {
         }
     }
 
-    fn changes(&self, image: &Image) -> Result<Vec<(String, KeyChange)>, String> {
+    fn changes(
+        &self,
+        image: &Image,
+        kind: ResourceType,
+    ) -> Result<Vec<(String, KeyChange)>, String> {
         match &self.changes {
             Changes::Whole(keys) => {
-                let before = image.topic_overrides(&self.name);
+                let before = image.overrides(kind, &self.name);
                 let gone = before
                     .keys()
                     .filter(|key| keys.iter().all(|(k, _)| k != *key));
@@ -241,7 +272,7 @@ impl Wanted {
                         DELETE => KeyChange::Delete,
                         APPEND => KeyChange::Append(value),
                         SUBTRACT => KeyChange::Subtract(value),
-                        other => return Err(format!("Unknown operation {other}")),
+                        other => return Err(format!("Unknown operations type {other}")),
                     };
                     Ok((key.clone(), change))
                 })

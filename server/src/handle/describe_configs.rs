@@ -1,11 +1,12 @@
-//! DescribeConfigs: what holds for topics and for this broker, and where it comes from
-//! (KIP-133, 226, 569).
+//! DescribeConfigs: what holds for topics, for this broker and for client metrics, and where it
+//! comes from (KIP-133, 226, 569, 714).
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::rc::Rc;
 
 use controller::config_source::{ConfigEntry, ConfigSource};
+use controller::image::ResourceType;
 use controller::{Image, topic_name};
 use protocol::error::ErrorCode;
 use protocol::messages::describe_configs::{
@@ -20,6 +21,8 @@ use crate::shard::Shard;
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const BROKER_LOGGER: i8 = 8;
+const CLIENT_METRICS: i8 = 16;
 
 /// Answers a DescribeConfigs request.
 pub async fn describe_configs(shard: Rc<Shard>, request: Request) -> Outcome {
@@ -28,6 +31,16 @@ pub async fn describe_configs(shard: Rc<Shard>, request: Request) -> Outcome {
         Err(outcome) => return outcome,
     };
     let image = shard.image();
+    // As in Kafka, one resource of another type spoils all.
+    let unexpected = body.resources.iter().find(|resource| {
+        ![TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS].contains(&resource.resource_type)
+    });
+    let unexpected = unexpected.map(|resource| {
+        format!(
+            "Unexpected resource type UNKNOWN for resource {}",
+            resource.resource_name
+        )
+    });
     let results = body
         .resources
         .iter()
@@ -37,11 +50,17 @@ pub async fn describe_configs(shard: Rc<Shard>, request: Request) -> Outcome {
                 resource_name: resource.resource_name.clone(),
                 ..Default::default()
             };
-            match entries(&shard, &image, resource) {
+            let entries = match &unexpected {
+                Some(text) => Err((ErrorCode::InvalidRequest, text.clone())),
+                None => entries(&shard, &image, resource),
+            };
+            match entries {
                 Ok(entries) => result.configs = told(entries, resource, &body, request.version()),
                 Err((error, message)) => {
                     result.error_code = error.code();
-                    result.error_message = Some(Cow::Owned(message));
+                    result.error_message = Some(message)
+                        .filter(|text| !text.is_empty())
+                        .map(Cow::Owned);
                 }
             }
             result
@@ -65,7 +84,7 @@ fn entries(
         TOPIC => {
             topic_name::validate(name)
                 .map_err(|reason| (ErrorCode::InvalidTopicException, reason))?;
-            // Kafka gives no text here.
+            // Kafka gives no text here: clients have their own.
             let unknown = || (ErrorCode::UnknownTopicOrPartition, String::new());
             let topic = image.topic(name).ok_or_else(unknown)?;
             Ok(broker
@@ -73,25 +92,51 @@ fn entries(
                 .describe_topic(&image.topic_overrides(&topic.name)))
         }
         BROKER if name.is_empty() => Ok(broker.describe_cluster_default()),
-        BROKER => match name.parse::<i32>() {
-            Ok(id) if id == shard.node.broker_id.0 => Ok(broker.describe_broker()),
-            Ok(_) => Err((
-                ErrorCode::InvalidRequest,
-                format!(
-                    "Unexpected broker id, expected {} or empty string, but received {name}",
-                    shard.node.broker_id.0
-                ),
-            )),
-            Err(_) => Err((
-                ErrorCode::InvalidRequest,
-                format!("Broker id must be an integer, but it is: {name}"),
-            )),
-        },
-        other => Err((
-            ErrorCode::InvalidRequest,
-            format!("Unsupported resource type: {other}"),
-        )),
+        BROKER => {
+            let expected = format!("{} or empty string,", shard.node.broker_id.0);
+            check_own_id(shard, name, &expected)?;
+            Ok(broker.describe_broker(&shard.live()))
+        }
+        BROKER_LOGGER if name.is_empty() => {
+            let text = "Broker id must not be empty";
+            Err((ErrorCode::InvalidRequest, text.to_owned()))
+        }
+        BROKER_LOGGER => {
+            check_own_id(shard, name, &shard.node.broker_id.0.to_string())?;
+            Ok(Vec::new())
+        }
+        _ if name.is_empty() => {
+            let text = "Client metrics subscription name must not be empty";
+            Err((ErrorCode::InvalidRequest, text.to_owned()))
+        }
+        _ => Ok(client_metrics(image, name)),
     }
+}
+
+fn check_own_id(shard: &Shard, name: &str, expected: &str) -> Result<(), (ErrorCode, String)> {
+    let invalid = |text| Err((ErrorCode::InvalidRequest, text));
+    match name.parse::<i32>() {
+        Ok(id) if id == shard.node.broker_id.0 => Ok(()),
+        Ok(_) => invalid(format!(
+            "Unexpected broker id, expected {expected} but received {name}"
+        )),
+        Err(_) => invalid(format!("Broker id must be an integer, but it is: {name}")),
+    }
+}
+
+fn client_metrics(image: &Image, name: &str) -> Vec<ConfigEntry> {
+    let settings = image.overrides(ResourceType::ClientMetrics, name);
+    let entries = settings.iter().map(|(key, value)| ConfigEntry {
+        name: key.clone(),
+        value: Some(value.clone()),
+        source: ConfigSource::ClientMetrics,
+        read_only: false,
+        sensitive: false,
+        synonyms: Vec::new(),
+        kind: None,
+        doc: None,
+    });
+    entries.collect()
 }
 
 fn told<'a>(
