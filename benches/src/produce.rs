@@ -9,6 +9,7 @@ mod options;
 mod report;
 mod request;
 
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::thread;
@@ -23,6 +24,7 @@ use crate::Error;
 use crate::batch_template::{BatchTemplate, Sender, Shape};
 use crate::clock::Nanos;
 use crate::cluster::{Cluster, End, NewTopic, Topic};
+use crate::connection::Connection;
 use crate::consume::tail;
 use crate::latency::Latencies;
 use crate::schedule::{Schedule, share_of};
@@ -47,9 +49,16 @@ pub fn run(options: Options) -> Result<Report, Error> {
     let senders = senders(&mut cluster, &options, topic.leaders.len())?;
     let wire = wire(&cluster, &options, &topic)?;
     let template = template(&options)?;
+    let connections = connections(&options, &topic)?;
     let begin = Nanos::now().plus(START_AFTER);
     let plan = plan(&options, wire, template, begin, &first_offsets)?;
-    let mut loads = loads(&options, &plan, &topic, senders, begin)?;
+    let mut loads = loads(
+        &options,
+        &plan,
+        &topic,
+        senders.into_iter().zip(connections),
+        begin,
+    )?;
     let (tally, end_to_end) = run_all(&options, &plan, &topic, &first_offsets, &mut loads)?;
     let payload_bytes = tally.records * options.record_size as u64;
     let costs = plan
@@ -173,12 +182,24 @@ fn plan(
     })
 }
 
-/// The threads' loads, with all connections made.
+/// Each producer's connections, one for each leader. They are made before the clock runs: many of
+/// them take their time if they fill the broker's backlog.
+fn connections(options: &Options, topic: &Topic) -> Result<Vec<Vec<Connection>>, Error> {
+    let leaders: Vec<_> = topic.by_leader().into_iter().map(|lane| lane.0).collect();
+    let open = |&address: &SocketAddr| {
+        Connection::open(address).map_err(Error::io(format!("connecting to {address}")))
+    };
+    (0..options.connections)
+        .map(|_| leaders.iter().map(open).collect())
+        .collect()
+}
+
+/// The threads' loads.
 fn loads<'a>(
     options: &Options,
     plan: &'a Plan,
     topic: &Topic,
-    senders: Vec<Sender>,
+    producers: impl Iterator<Item = (Sender, Vec<Connection>)>,
     begin: Nanos,
 ) -> Result<Vec<Load<'a>>, Error> {
     let threads = options.threads.min(options.connections);
@@ -186,11 +207,14 @@ fn loads<'a>(
         .map(|_| Load::new(plan))
         .collect::<Result<_, Error>>()?;
     let lanes = topic.by_leader();
-    for (at, sender) in senders.into_iter().enumerate() {
+    for (at, (sender, connections)) in producers.enumerate() {
         let feed = feed(options, at, topic.leaders.len(), begin);
         let own_lanes = lanes
             .iter()
-            .map(|(address, partitions)| (*address, Lane::new(partitions.clone(), at)));
+            .zip(connections)
+            .map(|((address, partitions), connection)| {
+                (*address, connection, Lane::new(partitions.clone(), at))
+            });
         loads[at % threads].add(Producer { feed, sender }, own_lanes)?;
     }
     Ok(loads)

@@ -1,6 +1,7 @@
 //! Listening sockets. One shard accepts and deals the connections out to all shards in turn, so
 //! that few connections are spread as evenly as many.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
@@ -14,6 +15,10 @@ use crate::shard::{Shard, ShardId};
 
 /// How long accepting rests after an error such as too many open files.
 const REST_AFTER_ERROR: Duration = Duration::from_millis(100);
+
+/// How many connections are accepted in one turn at most. With one, clients that all come back at
+/// once fill the backlog while the shard serves others, and wait a second for their next try.
+const ACCEPTS_IN_FLIGHT: usize = 32;
 
 /// How long the address of a process that was killed may still be in use.
 const ADDRESS_FREE_WITHIN: Duration = Duration::from_secs(3);
@@ -79,12 +84,30 @@ fn bind_address(address: SocketAddr, backlog: u32) -> io::Result<ring::net::List
 }
 
 /// Accepts on listener number `listener` until the node stops.
-pub async fn accept(shard: Rc<Shard>, listener: usize, socket: ring::net::Listener) {
-    let mut next = 0;
+pub fn start_accepting(shard: &Rc<Shard>, listener: usize, socket: ring::net::Listener) {
+    let socket = Rc::new(socket);
+    let turn = Rc::new(Cell::new(0));
+    for _ in 0..ACCEPTS_IN_FLIGHT {
+        ring::spawn(accept(
+            shard.clone(),
+            listener,
+            socket.clone(),
+            turn.clone(),
+        ));
+    }
+}
+
+async fn accept(
+    shard: Rc<Shard>,
+    listener: usize,
+    socket: Rc<ring::net::Listener>,
+    turn: Rc<Cell<usize>>,
+) {
     while !shard.is_stopping() {
         match socket.accept().await {
             Ok((stream, peer)) => {
-                next = (next + 1) % shard.count();
+                let next = (turn.get() + 1) % shard.count();
+                turn.set(next);
                 hand_over(&shard, ShardId(next), listener, peer, stream);
             }
             Err(error) => {

@@ -355,7 +355,7 @@ async fn run_node(
         if let Ok(address) = listener.local_addr() {
             tracing::info!("listening on {name}://{address}");
         }
-        ring::spawn(listen::accept(shard.clone(), n, listener));
+        listen::start_accepting(shard, n, listener);
     }
     tracing::info!(
         "[KafkaServer id={}] started ({} shards, {} topics, {:.0} ms)",

@@ -20,6 +20,8 @@ pub const PARTITIONS: u32 = 6;
 pub const CONSUME_PASSES: u32 = 3;
 /// The most bytes of a batch where batches may fill.
 const BATCH_BYTES: usize = 131_072;
+/// The most bytes of a batch that has room for one record of [`RECORD_BYTES`].
+const ONE_RECORD_BATCH_BYTES: usize = 1_100;
 /// Bytes of the values of all but the small scenarios.
 const RECORD_BYTES: usize = 1000;
 /// Bytes of the values of the small scenarios.
@@ -58,15 +60,74 @@ pub fn load(scenario: Scenario, options: &Options, seconds: f64) -> produce::Opt
             linger_ms: options.linger_ms,
             ..timed
         },
-        Scenario::Startup | Scenario::ProduceMax | Scenario::Consume | Scenario::SystemCalls => {
-            produce::Options {
-                record_size: RECORD_BYTES,
-                batch_bytes: BATCH_BYTES,
-                connections: options.producers,
-                records: Some((options.produce_gb * 1e9 / RECORD_BYTES as f64) as u64),
-                ..produce::Options::default()
-            }
+        Scenario::Startup
+        | Scenario::ProduceMax
+        | Scenario::Consume
+        | Scenario::GroupCommit
+        | Scenario::SystemCalls => produce::Options {
+            record_size: RECORD_BYTES,
+            batch_bytes: BATCH_BYTES,
+            connections: options.producers,
+            records: Some((options.produce_gb * 1e9 / RECORD_BYTES as f64) as u64),
+            ..produce::Options::default()
+        },
+    }
+}
+
+/// How the producers of a group-commit run send; each is a line of the table, flushed and not.
+pub struct FlushLoad {
+    /// The line's name when each append is flushed before it is acknowledged.
+    pub flushed: &'static str,
+    /// The line's name without.
+    pub unflushed: &'static str,
+    load: produce::Options,
+}
+
+impl FlushLoad {
+    /// All of them: few records to wait for a flush, many, and as many bytes as fit.
+    pub fn all(options: &Options) -> [FlushLoad; 3] {
+        let timed = produce::Options {
+            record_size: RECORD_BYTES,
+            connections: SMALL_CONNECTIONS,
+            warmup: SETTLE_SECONDS,
+            duration: Some(options.seconds),
+            ..produce::Options::default()
+        };
+        [
+            FlushLoad {
+                flushed: "one record in flight each, flushed: records/s",
+                unflushed: "one record in flight each: records/s",
+                load: produce::Options {
+                    one_record_in_flight: true,
+                    ..timed.clone()
+                },
+            },
+            FlushLoad {
+                flushed: "batches of one record, flushed: records/s",
+                unflushed: "batches of one record: records/s",
+                load: produce::Options {
+                    batch_bytes: ONE_RECORD_BATCH_BYTES,
+                    ..timed.clone()
+                },
+            },
+            FlushLoad {
+                flushed: "batches of 128 KiB, flushed: records/s",
+                unflushed: "batches of 128 KiB: records/s",
+                load: produce::Options {
+                    batch_bytes: BATCH_BYTES,
+                    ..timed
+                },
+            },
+        ]
+    }
+
+    /// The load, on a topic that flushes each append or on one that does not.
+    pub fn load(&self, flush: bool) -> produce::Options {
+        let mut load = self.load.clone();
+        if flush {
+            load.topic_config.push("flush.messages=1".to_owned());
         }
+        load
     }
 }
 
@@ -114,7 +175,11 @@ pub fn produce_figures(scenario: Scenario, report: &produce::Report) -> Figures 
             figures.push(records);
             figures
         }
-        Scenario::Startup | Scenario::ProduceMax | Scenario::Consume | Scenario::SystemCalls => {
+        Scenario::Startup
+        | Scenario::ProduceMax
+        | Scenario::Consume
+        | Scenario::GroupCommit
+        | Scenario::SystemCalls => {
             let resident = ("resident at most, MiB", cost.rss_peak_mib);
             vec![per_gb, ("MB/s", report.mb_per_second), resident]
         }
@@ -137,7 +202,11 @@ pub fn kernel_figures(
         Scenario::ProduceMax => ["produce-max: calls/batch", "produce-max: to workers/batch"],
         Scenario::Small => ["small: calls/batch", "small: to workers/batch"],
         Scenario::OpenLoop => ["open-loop: calls/batch", "open-loop: to workers/batch"],
-        Scenario::Startup | Scenario::Consume | Scenario::SmallPaced | Scenario::SystemCalls => {
+        Scenario::Startup
+        | Scenario::Consume
+        | Scenario::SmallPaced
+        | Scenario::GroupCommit
+        | Scenario::SystemCalls => {
             return None;
         }
     };

@@ -16,7 +16,7 @@ const KAFKA_LIBS_VARIABLE: &str = "CHIPLOG_KAFKA_LIBS";
 /// What is run, how often, and against what.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// What to measure; all but system-calls if none is named.
+    /// What to measure; all but group-commit and system-calls if none is named.
     #[arg(long = "scenario", value_enum)]
     pub scenarios: Vec<Scenario>,
     /// Whom to measure; all if none is named.
@@ -90,6 +90,8 @@ pub enum Scenario {
     SmallPaced,
     /// 1,000-byte records at a fixed rate, acks=all.
     OpenLoop,
+    /// 64 producers to a topic with flush.messages=1, and to one without; only if named.
+    GroupCommit,
     /// What the same loads ask of the kernel; only if named, since it needs perf.
     SystemCalls,
 }
@@ -107,13 +109,14 @@ pub enum Side {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 7] = [
+    pub const ALL: [Scenario; 8] = [
         Scenario::Startup,
         Scenario::ProduceMax,
         Scenario::Consume,
         Scenario::Small,
         Scenario::SmallPaced,
         Scenario::OpenLoop,
+        Scenario::GroupCommit,
         Scenario::SystemCalls,
     ];
 
@@ -135,6 +138,7 @@ impl Scenario {
             Scenario::Small => "small",
             Scenario::SmallPaced => "small-paced",
             Scenario::OpenLoop => "open-loop",
+            Scenario::GroupCommit => "group commit",
             Scenario::SystemCalls => "system calls",
         }
     }
@@ -158,7 +162,7 @@ impl Options {
     /// Whether a scenario is asked for.
     pub fn wants(&self, scenario: Scenario) -> bool {
         match self.scenarios.is_empty() {
-            true => scenario != Scenario::SystemCalls,
+            true => !matches!(scenario, Scenario::GroupCommit | Scenario::SystemCalls),
             false => self.scenarios.contains(&scenario),
         }
     }

@@ -13,7 +13,7 @@ use crate::broker::{Broker, Make};
 use crate::child;
 use crate::contestant::Contestant;
 use crate::kernel_events::Counter;
-use crate::loads::{self, Figures};
+use crate::loads::{self, Figures, FlushLoad};
 use crate::machine::Machine;
 use crate::markdown;
 use crate::memory;
@@ -119,6 +119,9 @@ impl Contest<'_> {
                     contest.produce(scenario, contestant, run)
                 })?;
             }
+        }
+        if self.options.wants(Scenario::GroupCommit) {
+            self.take_turns(&contestants, Self::group_commit)?;
         }
         if self.options.wants(Scenario::SystemCalls) {
             self.take_turns(&contestants, Self::count_system_calls)?;
@@ -236,6 +239,24 @@ impl Contest<'_> {
         who.delete(&topic)?;
         let figures = loads::produce_figures(scenario, &produced);
         self.keep(scenario, who.side(), run, figures);
+        Ok(())
+    }
+
+    /// What flushing each append costs. A bare loop flushes nothing, so it has no turn.
+    fn group_commit(&mut self, who: &Contestant, run: usize) -> Result<(), Error> {
+        if who.pid().is_none() {
+            return Ok(());
+        }
+        let mut figures = Vec::new();
+        for (number, kind) in FlushLoad::all(self.options).iter().enumerate() {
+            for (name, flush) in [(kind.flushed, true), (kind.unflushed, false)] {
+                let topic = format!("flush-{number}-{flush}-{run}");
+                let produced = who.produce(&topic, kind.load(flush))?;
+                figures.push((name, produced.records_per_second));
+                who.delete(&topic)?;
+            }
+        }
+        self.keep(Scenario::GroupCommit, who.side(), run, figures);
         Ok(())
     }
 

@@ -137,11 +137,10 @@ impl<'a> Load<'a> {
     pub fn add(
         &mut self,
         producer: Producer,
-        lanes: impl IntoIterator<Item = (SocketAddr, Lane)>,
+        lanes: impl IntoIterator<Item = (SocketAddr, Connection, Lane)>,
     ) -> Result<(), Error> {
-        for (address, lane) in lanes {
+        for (address, connection, lane) in lanes {
             let connecting = || format!("connecting to {address}");
-            let connection = Connection::open(address).map_err(Error::io(connecting()))?;
             let token = self.links.len() as u64;
             self.poller
                 .add(&connection, token, Interest::Read)

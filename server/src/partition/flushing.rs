@@ -13,6 +13,12 @@ use engine::{Flush, FlushTo};
 use super::Partition;
 use crate::unflushed::FinishedWrite;
 
+/// A flush that so many appends waited for is followed by a rest: the processor is then what is
+/// scarce, and fewer flushes leave more of it (measured in docs/benchmarks.md, group commit).
+const CROWD_APPENDS: usize = 64;
+/// How long that rest is.
+const CROWD_REST: Duration = Duration::from_millis(1);
+
 impl Partition {
     /// Flushes in the background for as long as something is due: what `flush.messages` asks for,
     /// and closed segments. Writes go on meanwhile, and one flush covers all that were done when it
@@ -28,8 +34,13 @@ impl Partition {
         while let Some(flush) = self.next_flush() {
             let flushed = flush.run().await;
             let flushed = self.state.borrow_mut().log_in_use().finish_flush(flushed);
+            let mut appends = 0;
             while let Some(finished) = self.next_flushed(&flushed) {
+                appends += finished.done.len();
                 self.answer(finished, &flushed);
+            }
+            if appends >= CROWD_APPENDS {
+                ring::timer::sleep(CROWD_REST).await;
             }
         }
         // An offline log flushes nothing any more, and nobody waits for it in vain.
