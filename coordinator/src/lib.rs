@@ -4,5 +4,6 @@
 //! requests. Each coordinator is a [`machine::Machine`]: requests and the time go in, replies and
 //! records for the internal topic come out, and the server carries them out.
 
+pub mod group;
 pub mod machine;
 pub mod transaction;

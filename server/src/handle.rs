@@ -6,7 +6,7 @@
 mod alter_configs;
 mod api_versions;
 mod create_partitions;
-mod create_topics;
+pub mod create_topics;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
@@ -16,6 +16,8 @@ mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 
@@ -44,6 +46,8 @@ pub fn of(api: ApiKey) -> Option<Handler> {
         ApiKey::Fetch => handler!(fetch::fetch),
         ApiKey::ListOffsets => handler!(list_offsets::list_offsets),
         ApiKey::Metadata => handler!(metadata::metadata),
+        ApiKey::OffsetCommit => handler!(offset_commit::offset_commit),
+        ApiKey::OffsetFetch => handler!(offset_fetch::offset_fetch),
         ApiKey::FindCoordinator => handler!(find_coordinator::find_coordinator),
         ApiKey::ApiVersions => handler!(api_versions::api_versions),
         ApiKey::CreateTopics => handler!(create_topics::create_topics),

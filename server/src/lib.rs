@@ -16,6 +16,7 @@ mod cleaner;
 mod clock;
 mod connection;
 mod connection_limits;
+mod coordination;
 mod directories;
 mod dispatch;
 mod down_conversion;

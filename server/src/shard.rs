@@ -18,6 +18,7 @@ use ring::event::Event;
 
 use crate::config::ServerConfig;
 use crate::connection::Connection;
+use crate::coordination::{self, Drivers, groups::Groups};
 use crate::fetch_session::{FetchSessions, FetchTarget, Naming};
 use crate::fetch_waits::FetchWaits;
 use crate::mail::PostOffice;
@@ -61,6 +62,8 @@ pub struct Shard {
     pub watches: Watches,
     /// The producer ids this shard gives out.
     pub producer_ids: ProducerIds,
+    /// The group coordinators of this shard's partitions.
+    pub groups: Drivers<Groups>,
     /// On [`METADATA_SHARD`] only.
     pub metadata: Option<Rc<MetadataLog>>,
     /// Whose turn it is to make and give up logs.
@@ -98,6 +101,7 @@ impl Shard {
             fetch_waits: FetchWaits::default(),
             watches: Watches::default(),
             producer_ids: ProducerIds::default(),
+            groups: Drivers::default(),
             metadata,
             turns: Turns::default(),
             ended,
@@ -111,15 +115,18 @@ impl Shard {
     }
 
     /// Takes over a partition.
-    pub fn add_partition(&self, partition: Rc<Partition>) {
+    pub fn add_partition(self: &Rc<Self>, partition: Rc<Partition>) {
         self.partitions
             .borrow_mut()
-            .insert(partition.key, partition);
+            .insert(partition.key, partition.clone());
+        coordination::partition_came(self, &partition);
     }
 
     /// Gives up a partition.
     pub fn remove_partition(&self, key: &PartitionKey) -> Option<Rc<Partition>> {
-        self.partitions.borrow_mut().remove(key)
+        let partition = self.partitions.borrow_mut().remove(key)?;
+        coordination::partition_goes(self, &partition);
+        Some(partition)
     }
 
     /// From now on the shard answers from this image, in which `live` is the configuration.

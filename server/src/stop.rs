@@ -7,6 +7,7 @@ use std::time::Duration;
 use controller::bootstrap::{self, Stage};
 
 use crate::checkpoints;
+use crate::coordination;
 use crate::directories::LogCheckpoint;
 use crate::mail::{Done, Question};
 use crate::shard::{Shard, ShardId};
@@ -35,6 +36,7 @@ impl Question for DrainQuestion {
 async fn drain_shard(shard: &Rc<Shard>) {
     shard.stop_serving();
     shard.fetch_waits.end();
+    coordination::end_all(shard);
     let deadline = ring::timer::now() + ANSWER_WITHIN;
     while !shard.has_no_connections() && ring::timer::now() < deadline {
         ring::timer::sleep(LOOK_INTERVAL).await;

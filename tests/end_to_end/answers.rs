@@ -13,17 +13,33 @@ use chiplog_tests::state::{SOON, reach};
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const COORDINATOR_NOT_AVAILABLE: i16 = 15;
 const TOPIC_ALREADY_EXISTS: i16 = 36;
+const INVALID_REQUEST: i16 = 42;
 
 #[test]
-fn there_is_honestly_no_coordinator() {
+fn the_coordinator_is_found_and_its_topic_made() {
     let node = Node::start();
-    if node.target() == Target::Kafka {
-        return;
+    let mut client = node.connect();
+    for (key_type, topic) in [(0, "__consumer_offsets"), (1, "__transaction_state")] {
+        reach("the coordinator is found", SOON, || {
+            let key = Body::new().string("key").i8(key_type);
+            let mut answer = client.ask(FIND_COORDINATOR, 1, &key);
+            answer.i32(); // throttle time
+            match answer.i16() {
+                0 => {}
+                COORDINATOR_NOT_AVAILABLE => return None,
+                other => panic!("error {other}"),
+            }
+            answer.string(); // message
+            answer.i32(); // node
+            answer.string(); // host
+            assert_eq!(answer.i32(), i32::from(node.port()));
+            Some(())
+        });
+        assert_eq!(metadata_error(&mut client, topic), 0, "{topic}");
     }
-    let group = Body::new().string("group").i8(0);
-    let mut answer = node.connect().ask(FIND_COORDINATOR, 1, &group);
+    let mut answer = client.ask(FIND_COORDINATOR, 1, &Body::new().string("key").i8(9));
     answer.i32(); // throttle time
-    assert_eq!(answer.i16(), COORDINATOR_NOT_AVAILABLE);
+    assert_eq!(answer.i16(), INVALID_REQUEST);
 }
 
 /// The error code of `topic` in an answer to a Metadata request for it alone.

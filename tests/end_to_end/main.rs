@@ -12,6 +12,7 @@ mod disk_trouble;
 mod dump_log;
 mod flights_survive;
 mod footprint;
+mod groups;
 mod hostile_input;
 mod idempotence;
 mod java_clients;

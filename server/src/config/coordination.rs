@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use controller::topics::internal::InternalTopics;
+use protocol::batch::Compression;
 
 use super::Values;
 
@@ -19,6 +20,8 @@ pub struct GroupSettings {
     pub members_max: usize,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_bytes_max: usize,
+    /// `offsets.topic.compression.codec`.
+    pub offsets_compression: Compression,
     /// `offsets.commit.timeout.ms`.
     pub offsets_commit_timeout: Duration,
     /// `offsets.retention.minutes`.
@@ -50,6 +53,10 @@ impl GroupSettings {
             initial_rebalance_delay: values.millis("group.initial.rebalance.delay.ms"),
             members_max: values.count("group.max.size"),
             offset_metadata_bytes_max: values.count("offset.metadata.max.bytes"),
+            offsets_compression: u8::try_from(values.whole("offsets.topic.compression.codec"))
+                .ok()
+                .and_then(Compression::from_id)
+                .unwrap_or_default(),
             offsets_commit_timeout: values.millis("offsets.commit.timeout.ms"),
             offsets_retention: Duration::from_secs(
                 60 * values.count("offsets.retention.minutes") as u64,

@@ -1,49 +1,113 @@
-//! FindCoordinator: this node has no group or transaction coordinator yet, and says so.
+//! FindCoordinator: who coordinates a group or a transactional id (KIP-699).
 
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use controller::topic_name::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use protocol::error::ErrorCode;
 use protocol::messages::find_coordinator::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
 };
 
+use crate::coordination::internal_topic;
+use crate::node::BrokerAddress;
 use crate::reply_queue::Outcome;
 use crate::request::Request;
 use crate::shard::Shard;
 
-/// Versions from this one ask for several keys (KIP-699).
+/// Versions from this one ask for several keys.
 const BATCHED_SINCE: i16 = 4;
+/// Versions from this one may ask for the coordinator of a share group.
+const SHARE_SINCE: i16 = 6;
+
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+const SHARE: i8 = 2;
 
 /// Answers a FindCoordinator request.
-pub async fn find_coordinator(_shard: Rc<Shard>, request: Request) -> Outcome {
+pub async fn find_coordinator(shard: Rc<Shard>, request: Request) -> Outcome {
     let body = match request.body(FindCoordinatorRequest::decode) {
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
-    let error = ErrorCode::CoordinatorNotAvailable;
-    let message = Cow::Borrowed(error.message());
     let response = if request.version() >= BATCHED_SINCE {
-        let coordinators = body.coordinator_keys.iter().map(|key| Coordinator {
-            key: key.clone(),
-            node_id: -1,
-            host: Cow::Borrowed(""),
-            port: -1,
-            error_code: error.code(),
-            error_message: Some(message.clone()),
-        });
+        let mut coordinators = Vec::with_capacity(body.coordinator_keys.len());
+        for key in body.coordinator_keys {
+            let found = find(&shard, &request, body.key_type, &key).await;
+            coordinators.push(coordinator(key, found));
+        }
         FindCoordinatorResponse {
-            coordinators: coordinators.collect(),
+            coordinators,
             ..Default::default()
         }
     } else {
+        let found = find(&shard, &request, body.key_type, &body.key).await;
+        let error = found
+            .as_ref()
+            .map_or_else(|error| *error, |_| ErrorCode::None);
+        let told = coordinator(body.key, found);
         FindCoordinatorResponse {
-            error_code: error.code(),
-            error_message: Some(message),
-            node_id: -1,
-            port: -1,
+            error_code: told.error_code,
+            error_message: Some(Cow::Borrowed(error.message())),
+            node_id: told.node_id,
+            host: told.host,
+            port: told.port,
             ..Default::default()
         }
     };
     request.reply(&response, FindCoordinatorResponse::encode)
+}
+
+fn coordinator(key: Cow<'_, str>, found: Result<BrokerAddress, ErrorCode>) -> Coordinator<'_> {
+    match found {
+        Ok(broker) => Coordinator {
+            key,
+            node_id: broker.id.0,
+            host: Cow::Owned(broker.host),
+            port: i32::from(broker.port),
+            error_code: ErrorCode::None.code(),
+            error_message: Some(Cow::Borrowed("")),
+        },
+        Err(error) => Coordinator {
+            key,
+            node_id: -1,
+            host: Cow::Borrowed(""),
+            port: -1,
+            error_code: error.code(),
+            error_message: Some(Cow::Borrowed("")),
+        },
+    }
+}
+
+/// The broker that leads the key's partition of the internal topic, which is made if it is not
+/// there.
+async fn find(
+    shard: &Rc<Shard>,
+    request: &Request,
+    key_type: i8,
+    key: &str,
+) -> Result<BrokerAddress, ErrorCode> {
+    let topic = match key_type {
+        GROUP => CONSUMER_OFFSETS,
+        TRANSACTION => TRANSACTION_STATE,
+        SHARE if request.version() >= SHARE_SINCE => {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
+        _ => return Err(ErrorCode::InvalidRequest),
+    };
+    internal_topic::ensure(shard, topic).await?;
+    let partition = internal_topic::partition_of(shard, topic, key)
+        .map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
+    let image = shard.image();
+    let state = image
+        .topic_by_id(partition.topic_id)
+        .and_then(|topic| topic.partition(partition.partition));
+    let leader = state.and_then(|state| state.leader);
+    if shard.node.offline.contains(&partition) {
+        return Err(ErrorCode::CoordinatorNotAvailable);
+    }
+    let mut brokers = shard.node.brokers_for(&image, request.listener).into_iter();
+    brokers
+        .find(|broker| Some(broker.id) == leader)
+        .ok_or(ErrorCode::CoordinatorNotAvailable)
 }

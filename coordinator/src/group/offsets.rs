@@ -1,0 +1,239 @@
+//! The offsets of one group: what is committed, what is on its way to the log, and what stands in
+//! transactions that are open.
+//!
+//! What holds is decided by the place in the log: of two values for a partition the one that was
+//! appended later, whatever came to be known first; a value in a transaction counts by its own
+//! place, not by its marker's. So what is in memory is always what a replay of the log gives.
+
+use std::collections::BTreeMap;
+
+use protocol::batch::control::TransactionResult;
+use protocol::ids::{LeaderEpoch, Offset, ProducerId, TimestampMs};
+
+use super::per_partition::PerPartition;
+use crate::machine::WriteId;
+
+/// What a member commits for a partition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CommittedOffset {
+    /// The next record to be consumed.
+    pub offset: Offset,
+    /// The leader epoch of the last record consumed, -1 if not known (KIP-320).
+    pub leader_epoch: LeaderEpoch,
+    /// What the member wants to remember; empty for nothing.
+    pub metadata: Box<str>,
+    /// When it was committed.
+    pub commit_timestamp: TimestampMs,
+    /// When it expires, if the client said so (OffsetCommit versions 2 to 4).
+    pub expire_timestamp: Option<TimestampMs>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct InLog {
+    at: Offset,
+    value: CommittedOffset,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct InTransaction {
+    /// None while it is on its way to the log.
+    at: Option<Offset>,
+    /// None for what was replayed.
+    write: Option<WriteId>,
+    value: CommittedOffset,
+}
+
+/// See the module.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Offsets {
+    committed: PerPartition<InLog>,
+    /// The latest write under way for each partition.
+    pending: PerPartition<WriteId>,
+    transactions: BTreeMap<ProducerId, PerPartition<InTransaction>>,
+}
+
+impl Offsets {
+    /// A commit is on its way to the log.
+    pub fn begin(&mut self, topic: &str, partition: i32, write: WriteId) {
+        self.pending.insert(topic, partition, write);
+    }
+
+    /// A commit that was on its way is in the log at `at`, or is not.
+    pub fn finish(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        write: WriteId,
+        stored: Option<(Offset, CommittedOffset)>,
+    ) {
+        if self.pending.get(topic, partition) == Some(&write) {
+            self.pending.remove(topic, partition);
+        }
+        if let Some((at, value)) = stored {
+            self.put(topic, partition, at, value);
+        }
+    }
+
+    /// The log has this value at `at`.
+    pub fn put(&mut self, topic: &str, partition: i32, at: Offset, value: CommittedOffset) {
+        let newer = self.committed.get(topic, partition);
+        if newer.is_none_or(|known| known.at < at) {
+            self.committed.insert(topic, partition, InLog { at, value });
+        }
+    }
+
+    /// The log has a tombstone at `at`.
+    pub fn remove(&mut self, topic: &str, partition: i32, at: Offset) {
+        let known = self.committed.get(topic, partition);
+        if known.is_some_and(|known| known.at < at) {
+            self.committed.remove(topic, partition);
+        }
+    }
+
+    /// A commit within a transaction is on its way to the log.
+    pub fn begin_in_transaction(
+        &mut self,
+        producer: ProducerId,
+        topic: &str,
+        partition: i32,
+        write: WriteId,
+        value: CommittedOffset,
+    ) {
+        let offsets = self.transactions.entry(producer).or_default();
+        let pending = InTransaction {
+            at: None,
+            write: Some(write),
+            value,
+        };
+        offsets.insert(topic, partition, pending);
+    }
+
+    /// A commit within a transaction is in the log at `at`, or is not.
+    pub fn finish_in_transaction(
+        &mut self,
+        producer: ProducerId,
+        topic: &str,
+        partition: i32,
+        write: WriteId,
+        at: Option<Offset>,
+    ) {
+        let Some(offsets) = self.transactions.get_mut(&producer) else {
+            return;
+        };
+        let Some(pending) = offsets.get_mut(topic, partition) else {
+            return;
+        };
+        if pending.write != Some(write) {
+            return; // A later one took its place.
+        }
+        match at {
+            Some(at) => pending.at = Some(at),
+            None => drop(offsets.remove(topic, partition)),
+        }
+        if offsets.is_empty() {
+            self.transactions.remove(&producer);
+        }
+    }
+
+    /// The log has this value at `at`, within a transaction; or a tombstone, which takes the
+    /// transaction's value back.
+    pub fn replay_in_transaction(
+        &mut self,
+        producer: ProducerId,
+        topic: &str,
+        partition: i32,
+        at: Offset,
+        value: Option<CommittedOffset>,
+    ) {
+        let offsets = self.transactions.entry(producer).or_default();
+        match value {
+            None => drop(offsets.remove(topic, partition)),
+            Some(value) => {
+                let pending = InTransaction {
+                    at: Some(at),
+                    write: None,
+                    value,
+                };
+                offsets.insert(topic, partition, pending);
+            }
+        }
+        if offsets.is_empty() {
+            self.transactions.remove(&producer);
+        }
+    }
+
+    /// A producer's transaction has ended. What of it is not in the log yet is part of none that
+    /// has ended. Answers whether the producer has nothing here any more.
+    pub fn end_transaction(&mut self, producer: ProducerId, result: TransactionResult) -> bool {
+        let ended = self.transactions.remove(&producer).unwrap_or_default();
+        let mut left = PerPartition::default();
+        for (topic, partition, pending) in ended.iter() {
+            match pending.at {
+                None => drop(left.insert(topic, partition, pending.clone())),
+                Some(at) if result == TransactionResult::Commit => {
+                    self.put(topic, partition, at, pending.value.clone());
+                }
+                Some(_) => {}
+            }
+        }
+        let nothing_left = left.is_empty();
+        if !nothing_left {
+            self.transactions.insert(producer, left);
+        }
+        nothing_left
+    }
+
+    /// Whether a producer has something in an open transaction here.
+    pub fn has_producer(&self, producer: ProducerId) -> bool {
+        self.transactions.contains_key(&producer)
+    }
+
+    /// A partition's topic is deleted: what its open transactions say of it will never hold.
+    pub fn forget_in_transactions(&mut self, topic: &str) {
+        for offsets in self.transactions.values_mut() {
+            let partitions: Vec<i32> = offsets.of_topic(topic).collect();
+            for partition in partitions {
+                offsets.remove(topic, partition);
+            }
+        }
+        self.transactions.retain(|_, offsets| !offsets.is_empty());
+    }
+
+    /// What is committed for a partition.
+    pub fn committed(&self, topic: &str, partition: i32) -> Option<&CommittedOffset> {
+        let known = self.committed.get(topic, partition);
+        known.map(|known| &known.value)
+    }
+
+    /// All that is committed, in order.
+    pub fn all(&self) -> impl Iterator<Item = (&str, i32, &CommittedOffset)> {
+        let all = self.committed.iter();
+        all.map(|(topic, partition, known)| (topic, partition, &known.value))
+    }
+
+    /// The partitions of a topic that have an offset, or will when a write is done.
+    pub fn of_topic(&self, topic: &str) -> Vec<i32> {
+        let mut partitions: Vec<i32> = self.committed.of_topic(topic).collect();
+        partitions.extend(self.pending.of_topic(topic));
+        partitions.sort_unstable();
+        partitions.dedup();
+        partitions
+    }
+
+    /// Whether a commit is on its way to the log, outside of transactions.
+    pub fn is_on_its_way(&self, topic: &str, partition: i32) -> bool {
+        self.pending.get(topic, partition).is_some()
+    }
+
+    /// Whether what is committed may be replaced at any moment by what is under way (KIP-447).
+    pub fn is_unstable(&self, topic: &str, partition: i32) -> bool {
+        let mut transactions = self.transactions.values();
+        self.is_on_its_way(topic, partition)
+            || transactions.any(|offsets| offsets.get(topic, partition).is_some())
+    }
+
+    /// Whether nothing is committed or under way.
+    pub fn is_empty(&self) -> bool {
+        self.committed.is_empty() && self.pending.is_empty() && self.transactions.is_empty()
+    }
+}

@@ -1,0 +1,109 @@
+//! The records of `__consumer_offsets`, in the versions that Kafka 3.9 writes.
+//!
+//! A key begins with its version, which says what it is: 0 and 1 an offset, 2 a group; later ones
+//! belong to protocols that are not served here. A value begins with the version of its layout.
+
+use std::borrow::Cow;
+
+use protocol::ids::{LeaderEpoch, Offset, TimestampMs};
+use protocol::records::group::{GroupMetadataKey, OffsetCommitKey, OffsetCommitValue};
+use protocol::wire::{DecodeError, Decoder, EncodeError, Encoder};
+
+use super::offsets::CommittedOffset;
+use crate::machine::{Record, ReplayError};
+
+const OFFSET_KEY_VERSION: i16 = OffsetCommitKey::VERSION_MAX;
+const GROUP_KEY_VERSION: i16 = GroupMetadataKey::VERSION_MAX;
+/// Values that carry an expiry time of their own.
+const OFFSET_VALUE_VERSION_WITH_EXPIRY: i16 = 1;
+/// The last versions without tagged fields: Kafka writes these so that older brokers can read them.
+const OFFSET_VALUE_VERSION: i16 = 3;
+
+/// What a record speaks of.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Key<'a> {
+    /// A partition's offset in a group.
+    Offset(OffsetCommitKey<'a>),
+    /// A group.
+    Group(GroupMetadataKey<'a>),
+}
+
+impl<'a> Key<'a> {
+    /// Reads a key.
+    pub fn decode(bytes: &'a [u8]) -> Result<Key<'a>, ReplayError> {
+        let mut decoder = Decoder::new(bytes);
+        let version = version_of(&mut decoder)?;
+        match version {
+            OffsetCommitKey::VERSION_MIN..=OffsetCommitKey::VERSION_MAX => {
+                Ok(Key::Offset(OffsetCommitKey::decode(&mut decoder, version)?))
+            }
+            GROUP_KEY_VERSION => Ok(Key::Group(GroupMetadataKey::decode(&mut decoder, version)?)),
+            _ => Err(ReplayError::UnknownVersion(version)),
+        }
+    }
+}
+
+/// The key of a partition's offset.
+pub fn offset_key(group: &str, topic: &str, partition: i32) -> Vec<u8> {
+    let key = OffsetCommitKey {
+        group: Cow::Borrowed(group),
+        topic: Cow::Borrowed(topic),
+        partition,
+    };
+    encoded(OFFSET_KEY_VERSION, |encoder| {
+        key.encode(encoder, OFFSET_KEY_VERSION)
+    })
+}
+
+/// The record of a committed offset.
+pub fn offset(group: &str, topic: &str, partition: i32, committed: &CommittedOffset) -> Record {
+    let (version, leader_epoch, expire_timestamp) = match committed.expire_timestamp {
+        None => (OFFSET_VALUE_VERSION, committed.leader_epoch, -1),
+        Some(at) => (OFFSET_VALUE_VERSION_WITH_EXPIRY, LeaderEpoch::NONE, at.0),
+    };
+    let value = OffsetCommitValue {
+        offset: committed.offset.0,
+        leader_epoch: leader_epoch.0,
+        metadata: Cow::Borrowed(&committed.metadata),
+        commit_timestamp: committed.commit_timestamp.0,
+        expire_timestamp,
+    };
+    Record {
+        key: offset_key(group, topic, partition),
+        value: Some(encoded(version, |encoder| value.encode(encoder, version))),
+    }
+}
+
+/// Reads a committed offset.
+pub fn decode_offset(bytes: &[u8]) -> Result<CommittedOffset, ReplayError> {
+    let mut decoder = Decoder::new(bytes);
+    let version = version_of(&mut decoder)?;
+    let value = OffsetCommitValue::decode(&mut decoder, version).map_err(known_version)?;
+    Ok(CommittedOffset {
+        offset: Offset(value.offset),
+        leader_epoch: LeaderEpoch(value.leader_epoch),
+        metadata: value.metadata.into(),
+        commit_timestamp: TimestampMs(value.commit_timestamp),
+        expire_timestamp: (value.expire_timestamp != -1)
+            .then_some(TimestampMs(value.expire_timestamp)),
+    })
+}
+
+fn version_of(decoder: &mut Decoder<'_>) -> Result<i16, DecodeError> {
+    let version = decoder.i16();
+    decoder.finish(version)
+}
+
+fn known_version(error: DecodeError) -> ReplayError {
+    match error {
+        DecodeError::UnsupportedVersion(version) => ReplayError::UnknownVersion(version),
+        error => ReplayError::Malformed(error),
+    }
+}
+
+fn encoded(version: i16, encode: impl FnOnce(&mut Encoder) -> Result<(), EncodeError>) -> Vec<u8> {
+    let mut encoder = Encoder::new();
+    encoder.i16(version);
+    encode(&mut encoder).expect("what a request brought in fits a record");
+    encoder.finish().bytes
+}
