@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use protocol::ids::TimestampMs;
 
+use super::Settings;
 use super::metadata::Pending;
-use super::transactional_ids::{Coordinator, Move, Out, Write};
-use super::{Settings, record};
-use crate::machine::Record;
+use super::transactional_ids::{Coordinator, Out, Write};
 
 /// How long to wait after a failed append or marker.
 const RETRY_BACKOFF_MS: i64 = 100;
-/// What a record takes in a batch beside its key, at most, and a batch beside its records.
+/// What a tombstone takes in a batch beside its id, at most, and a batch beside its records.
 const OVERHEAD_BYTES_MAX: usize = 64;
 
 /// When something is to be done.
@@ -26,7 +25,7 @@ pub(super) struct Timers {
 
 #[derive(Debug)]
 enum Retry {
-    Write(Box<Move>),
+    Write(Box<Write>),
     Markers(Arc<str>),
 }
 
@@ -36,7 +35,7 @@ impl Timers {
         self.expired_check = Some(now + settings.expired_check_interval_ms);
     }
 
-    pub(super) fn write_later(&mut self, now: TimestampMs, failed: Move) {
+    pub(super) fn write_later(&mut self, now: TimestampMs, failed: Write) {
         self.later(now, Retry::Write(Box::new(failed)));
     }
 
@@ -72,7 +71,7 @@ impl Coordinator {
     pub(super) fn look_at_the_clock(&mut self, now: TimestampMs, out: &mut Out) {
         while let Some(retry) = self.timers.take_retry(now) {
             match retry {
-                Retry::Write(failed) => self.record(*failed, out),
+                Retry::Write(failed) => self.append(*failed, out),
                 Retry::Markers(id) => self.send_markers(now, &id, out),
             }
         }
@@ -100,7 +99,7 @@ impl Coordinator {
 
     fn forget_all_expired(&mut self, now: TimestampMs, out: &mut Out) {
         let expiration_ms = self.settings.id_expiration_ms;
-        let mut batches: Vec<(Vec<Record>, Vec<Arc<str>>)> = Vec::new();
+        let mut batches: Vec<Vec<Arc<str>>> = Vec::new();
         let mut bytes = usize::MAX;
         for (id, transaction) in &mut self.transactions {
             let expired = transaction.standing.is_expired(now, expiration_ms);
@@ -108,19 +107,17 @@ impl Coordinator {
                 continue;
             }
             transaction.pending = Some(Pending::Tombstone);
-            let tombstone = record::tombstone(id);
-            let more = tombstone.key.len() + OVERHEAD_BYTES_MAX;
+            let more = id.len() + OVERHEAD_BYTES_MAX;
             bytes = bytes.saturating_add(more);
             if bytes > self.settings.batch_bytes_max {
                 bytes = OVERHEAD_BYTES_MAX + more;
-                batches.push(Default::default());
+                batches.push(Vec::new());
             }
-            let (records, ids) = batches.last_mut().expect("one was just begun");
-            records.push(tombstone);
+            let ids = batches.last_mut().expect("one was just begun");
             ids.push(id.clone());
         }
-        for (records, ids) in batches {
-            self.append(records, Write::Tombstones(ids), out);
+        for ids in batches {
+            self.append(Write::Tombstones(ids), out);
         }
     }
 }

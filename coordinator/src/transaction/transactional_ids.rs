@@ -2,8 +2,8 @@
 //! waits for them.
 //!
 //! Invariants: an id has at most one change under way; a standing holds once its record is in the
-//! log, and not before; of what may be in the log though its append failed, a decision is appended
-//! until it succeeds, so that no other can be made.
+//! log, and not before; what may be in the log though its append failed is appended until that
+//! succeeds, so that the log never says anything else than what was thought to hold.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -65,8 +65,10 @@ pub(super) enum Then {
     Added(Token),
     /// The decision is answered, and markers are sent.
     Decided(DecidedBy),
-    /// Nobody waits for the end.
+    /// Nobody waits for the end of a transaction.
     Completed,
+    /// Whoever waited has been answered.
+    Nothing,
 }
 
 /// Who decided how a transaction ends.
@@ -102,12 +104,12 @@ impl Coordinator {
         let id = &to_make.transactional_id;
         let transaction = self.transactions.get_mut(id).expect("only known ids move");
         transaction.pending = Some(Pending::Write);
-        let records = vec![record::of(id, &to_make.to)];
-        self.append(records, Write::Standing(to_make), out);
+        self.append(Write::Standing(to_make), out);
     }
 
-    pub(super) fn append(&mut self, records: Vec<Record>, makes: Write, out: &mut Out) {
+    pub(super) fn append(&mut self, makes: Write, out: &mut Out) {
         let write = WriteId(self.next_id());
+        let records = makes.records();
         self.writes.insert(write, makes);
         out.push(Action::Append(Append {
             write,
@@ -135,6 +137,7 @@ impl Coordinator {
             Then::Initialised(token) => out.push(Action::Reply(token, Reply::Producer(producer))),
             Then::Added(token) => out.push(Action::Reply(token, Reply::Done)),
             Then::Completed => transaction.failed_fence = false,
+            Then::Nothing => {}
             Then::Decided(by) => {
                 match by {
                     DecidedBy::Producer(token) => out.push(Action::Reply(token, Reply::Done)),
@@ -158,28 +161,32 @@ impl Coordinator {
         if let Some(token) = failed.then.token() {
             refuse(token, told(error), out);
         }
-        let tries_again = match failed.then {
-            Then::Completed => true,
-            Then::Decided(_) => may_be_stored(error),
-            Then::Initialised(_) | Then::Added(_) => false,
-        };
+        if failed.then.is_certain() || may_be_stored(error) {
+            failed.then = match failed.then {
+                Then::Initialised(_) | Then::Added(_) | Then::Nothing => Then::Nothing,
+                Then::Decided(_) => Then::Decided(DecidedBy::Nobody),
+                Then::Completed => Then::Completed,
+            };
+            return self.timers.write_later(now, Write::Standing(failed));
+        }
         let id = &failed.transactional_id;
         let transaction = self.transactions.get_mut(id).expect("it is moving");
-        if tries_again {
-            if let Then::Decided(by) = &mut failed.then {
-                *by = DecidedBy::Nobody;
-            }
-            self.timers.write_later(now, failed);
-            return;
-        }
         transaction.pending = None;
         if let Then::Decided(by) = failed.then {
             transaction.failed_fence |= by.fences();
         }
     }
 
-    fn forgotten(&mut self, ids: &[Arc<str>], result: Result<Offset, ErrorCode>) {
-        for id in ids {
+    fn forgotten(
+        &mut self,
+        now: TimestampMs,
+        ids: Vec<Arc<str>>,
+        result: Result<Offset, ErrorCode>,
+    ) {
+        if result.is_err_and(may_be_stored) {
+            return self.timers.write_later(now, Write::Tombstones(ids));
+        }
+        for id in &ids {
             if result.is_ok() {
                 self.transactions.remove(id);
             } else if let Some(transaction) = self.transactions.get_mut(id) {
@@ -237,7 +244,7 @@ impl Machine for Coordinator {
         match (write, result) {
             (Write::Standing(made), Ok(_)) => self.recorded(now, made, out),
             (Write::Standing(failed), Err(error)) => self.not_recorded(now, failed, error, out),
-            (Write::Tombstones(ids), result) => self.forgotten(&ids, result),
+            (Write::Tombstones(ids), result) => self.forgotten(now, ids, result),
         }
     }
 
@@ -263,6 +270,15 @@ impl Machine for Coordinator {
     }
 }
 
+impl Write {
+    fn records(&self) -> Vec<Record> {
+        match self {
+            Write::Standing(to_make) => vec![record::of(&to_make.transactional_id, &to_make.to)],
+            Write::Tombstones(ids) => ids.iter().map(|id| record::tombstone(id)).collect(),
+        }
+    }
+}
+
 impl Then {
     /// Who waits for it.
     fn token(self) -> Option<Token> {
@@ -272,8 +288,19 @@ impl Then {
             | Then::Decided(DecidedBy::Producer(token) | DecidedBy::Successor(token)) => {
                 Some(token)
             }
-            Then::Decided(DecidedBy::Nobody | DecidedBy::Time) | Then::Completed => None,
+            Then::Decided(DecidedBy::Nobody | DecidedBy::Time)
+            | Then::Completed
+            | Then::Nothing => None,
         }
+    }
+
+    /// Whether the move has to be made: there is no other way, or an attempt to record it may have
+    /// succeeded.
+    fn is_certain(self) -> bool {
+        matches!(
+            self,
+            Then::Completed | Then::Nothing | Then::Decided(DecidedBy::Nobody)
+        )
     }
 }
 
