@@ -142,6 +142,27 @@ impl Image {
         self.overrides(ResourceType::Topic, topic)
     }
 
+    /// All quotas, those of one entity together: whom they are for (types with names, sorted; no
+    /// name is the default), the key, the value.
+    pub fn quotas(&self) -> impl Iterator<Item = (&[(String, Option<String>)], &str, f64)> {
+        self.kept.quota_values()
+    }
+
+    /// The quotas of one entity, which is sorted by type: keys and values.
+    pub fn quotas_of(&self, entity: &[(String, Option<String>)]) -> Vec<(&str, f64)> {
+        self.kept.quotas_of(entity).collect()
+    }
+
+    /// All SCRAM credentials, by user: user, mechanism as Kafka numbers it, iterations.
+    pub fn scram_credentials(&self) -> impl Iterator<Item = (&str, i8, i32)> {
+        self.kept.scram()
+    }
+
+    /// The SCRAM credentials of one user: mechanism, iterations.
+    pub fn scram_credentials_of(&self, user: &str) -> Vec<(i8, i32)> {
+        self.kept.scram_of(user).collect()
+    }
+
     /// The first producer id that no block has been given out for.
     pub fn next_producer_id(&self) -> ProducerId {
         self.next_producer_id.unwrap_or(ProducerId(0))

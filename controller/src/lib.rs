@@ -1,6 +1,7 @@
 //! Decisions about cluster metadata, and the image they are made on.
 //!
-//! A request becomes records and an answer (`topics`, `producer_ids`, `alter_configs`); the caller
+//! A request becomes records and an answer (`topics`, `producer_ids`, `alter_configs`, `quotas`,
+//! `features`, `elections`, `reassignments`, `brokers`); the caller
 //! commits the records to the metadata log and applies them to the image; only then it answers.
 //! Nothing here reads a clock, opens a file or a socket, or draws a random number: entropy comes
 //! in as `Draw`. Records are KRaft's, so that Kafka's own tools read the log.
@@ -8,13 +9,19 @@
 pub mod adopt;
 pub mod alter_configs;
 pub mod bootstrap;
+pub mod brokers;
 pub mod client_metrics;
 pub mod config_key;
 pub mod config_source;
 pub mod decision;
+pub mod elections;
+pub mod features;
 pub mod image;
+pub mod leadership;
 pub mod placement;
 pub mod producer_ids;
+pub mod quotas;
+pub mod reassignments;
 pub mod record;
 pub mod record_codec;
 pub mod topic_config;

@@ -63,7 +63,7 @@ fn active(image: &Image, replicas: &[BrokerId]) -> Vec<BrokerId> {
 }
 
 /// Checks the replicas a client chose by hand.
-fn check_assignment(
+pub(crate) fn check_assignment(
     image: &Image,
     replicas: &[BrokerId],
     replication_factor: Option<usize>,

@@ -5,12 +5,17 @@
 
 mod alter_configs;
 mod api_versions;
+mod client_quotas;
 mod create_partitions;
 pub mod create_topics;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_quorum;
+mod describe_topic_partitions;
+mod describe_user_scram_credentials;
+mod elect_leaders;
 mod fetch;
 mod find_coordinator;
 mod init_producer_id;
@@ -19,7 +24,11 @@ mod metadata;
 mod offset_commit;
 mod offset_fetch;
 mod offset_for_leader_epoch;
+mod partition_reassignments;
 mod produce;
+mod refusal;
+mod unregister_broker;
+mod update_features;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -63,7 +72,25 @@ pub fn of(api: ApiKey) -> Option<Handler> {
         }
         ApiKey::DescribeConfigs => handler!(describe_configs::describe_configs),
         ApiKey::CreatePartitions => handler!(create_partitions::create_partitions),
+        ApiKey::ElectLeaders => handler!(elect_leaders::elect_leaders),
+        ApiKey::AlterPartitionReassignments => {
+            handler!(partition_reassignments::alter_partition_reassignments)
+        }
+        ApiKey::ListPartitionReassignments => {
+            handler!(partition_reassignments::list_partition_reassignments)
+        }
+        ApiKey::DescribeClientQuotas => handler!(client_quotas::describe_client_quotas),
+        ApiKey::AlterClientQuotas => handler!(client_quotas::alter_client_quotas),
+        ApiKey::DescribeUserScramCredentials => {
+            handler!(describe_user_scram_credentials::describe_user_scram_credentials)
+        }
+        ApiKey::DescribeQuorum => handler!(describe_quorum::describe_quorum),
+        ApiKey::UpdateFeatures => handler!(update_features::update_features),
         ApiKey::DescribeCluster => handler!(describe_cluster::describe_cluster),
+        ApiKey::UnregisterBroker => handler!(unregister_broker::unregister_broker),
+        ApiKey::DescribeTopicPartitions => {
+            handler!(describe_topic_partitions::describe_topic_partitions)
+        }
         _ => None,
     }
 }

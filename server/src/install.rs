@@ -9,7 +9,7 @@ use controller::image::ResourceType;
 use controller::{Image, Record};
 use engine::TopicPartition;
 use engine::log::Log;
-use protocol::ids::{BrokerId, Uuid};
+use protocol::ids::{BrokerId, Offset, Uuid};
 use replication::Leader;
 
 use crate::config::ServerConfig;
@@ -25,6 +25,8 @@ pub struct Install {
     pub topics: Arc<BTreeSet<Uuid>>,
     /// The configuration that holds in it.
     pub live: Arc<ServerConfig>,
+    /// The offset of its last record.
+    pub offset: Offset,
 }
 
 impl Question for Install {
@@ -40,6 +42,7 @@ impl Question for Install {
                 create_partitions(&shard, &self.image, *topic).await;
             }
             shard.set_image(self.image.clone(), self.live.clone());
+            shard.metadata_offset.set(self.offset);
             for topic in self.topics.iter() {
                 remove_partitions(&shard, &self.image, *topic).await;
             }
@@ -94,6 +97,7 @@ async fn create_partitions(shard: &Rc<Shard>, image: &Image, topic_id: Uuid) {
         }
         if let Some(partition) = shard.partition(&key) {
             partition.configure(&settings);
+            partition.begin_term(shard.node.broker_id, state).await;
             continue;
         }
         if shard.node.offline.contains(&key) {

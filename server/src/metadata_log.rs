@@ -122,6 +122,13 @@ impl MetadataLog {
         Arc::new(self.loader.borrow().image().clone())
     }
 
+    /// The term this node leads in, and the end of what is on disk and applied; `None` once the
+    /// node stops.
+    pub fn end_of_log(&self) -> Option<(LeaderEpoch, Offset)> {
+        let log = self.log.borrow();
+        Some((self.epoch, log.as_ref()?.recovery_point()))
+    }
+
     async fn work_off(self: Rc<Self>, shard: Rc<Shard>) {
         loop {
             let next = self.waiting.borrow_mut().pop_front();
@@ -256,12 +263,18 @@ async fn publish(shard: &Rc<Shard>, before: &Arc<Image>, after: Arc<Image>, reco
         }
         false => shard.live(),
     };
+    let offset = shard
+        .metadata
+        .as_ref()
+        .and_then(|log| log.end_of_log())
+        .map_or(Offset::ZERO, |(_, end)| Offset(end.0 - 1));
     let installs: Vec<_> = (0..shard.count())
         .map(|to| {
             let install = Install {
                 image: after.clone(),
                 topics: topics.clone(),
                 live: live.clone(),
+                offset,
             };
             shard.ask(ShardId(to), install)
         })

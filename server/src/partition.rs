@@ -10,6 +10,7 @@ mod arriving;
 mod cleaning;
 mod flushing;
 mod retention;
+mod term;
 
 use std::cell::{Ref, RefCell};
 use std::collections::VecDeque;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use controller::Image;
 use controller::image::Topic;
-use protocol::ids::Uuid;
+use protocol::ids::{Offset, Uuid};
 use ring::event::Event;
 
 use crate::config::ServerConfig;
@@ -68,6 +68,8 @@ pub struct Shard {
     pub metadata: Option<Rc<MetadataLog>>,
     /// Whose turn it is to make and give up logs.
     pub turns: Turns,
+    /// The offset of the image's last record, or of one before it: it only grows.
+    pub metadata_offset: Cell<Offset>,
     /// Notified when the shard's thread may end.
     pub ended: Rc<Event>,
     image: RefCell<Arc<Image>>,
@@ -92,6 +94,7 @@ impl Shard {
         let slots = config
             .max_incremental_fetch_session_cache_slots
             .div_ceil(node.shards);
+        let registered_at = node.broker_epoch(&image).0;
         Rc::new(Shard {
             id,
             fetch_sessions: RefCell::new(FetchSessions::new(slots, id.0, node.shards)),
@@ -104,6 +107,7 @@ impl Shard {
             groups: Drivers::default(),
             metadata,
             turns: Turns::default(),
+            metadata_offset: Cell::new(Offset(registered_at)),
             ended,
             live: RefCell::new(Arc::new(config.with_dynamic(&image))),
             image: RefCell::new(image),

@@ -3,6 +3,7 @@
 //! One program, because all its tests share the JVM that Kafka's tools run in. Each test says
 //! which promise of the project it shows; what they stand on is in tests/src/.
 
+mod administration;
 mod answers;
 mod back_pressure;
 mod compaction;

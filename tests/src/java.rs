@@ -37,6 +37,18 @@ pub enum Tool {
     DumpLog,
     /// `kafka-configs`
     Configs,
+    /// `kafka-delete-records`
+    DeleteRecords,
+    /// `kafka-features`
+    Features,
+    /// `kafka-leader-election`
+    LeaderElection,
+    /// `kafka-log-dirs`
+    LogDirs,
+    /// `kafka-metadata-quorum`
+    MetadataQuorum,
+    /// `kafka-reassign-partitions`
+    ReassignPartitions,
 }
 
 impl Tool {
@@ -50,6 +62,12 @@ impl Tool {
             Tool::BrokerApiVersions => "kafka.admin.BrokerApiVersionsCommand",
             Tool::DumpLog => "kafka.tools.DumpLogSegments",
             Tool::Configs => "kafka.admin.ConfigCommand",
+            Tool::DeleteRecords => "org.apache.kafka.tools.DeleteRecordsCommand",
+            Tool::Features => "org.apache.kafka.tools.FeatureCommand",
+            Tool::LeaderElection => "org.apache.kafka.tools.LeaderElectionCommand",
+            Tool::LogDirs => "org.apache.kafka.tools.LogDirsCommand",
+            Tool::MetadataQuorum => "org.apache.kafka.tools.MetadataQuorumCommand",
+            Tool::ReassignPartitions => "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
         }
     }
 }

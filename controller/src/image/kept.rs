@@ -60,6 +60,38 @@ impl Kept {
         }
     }
 
+    /// All quotas, those of one entity together: whom they are for, the key, the value.
+    pub(super) fn quota_values(
+        &self,
+    ) -> impl Iterator<Item = (&[(String, Option<String>)], &str, f64)> {
+        let quotas = self.quotas.iter();
+        quotas.map(|((entity, key), record)| (&**entity, &**key, record.value))
+    }
+
+    /// The quotas of one entity, which is sorted by type.
+    pub(super) fn quotas_of(
+        &self,
+        entity: &[(String, Option<String>)],
+    ) -> impl Iterator<Item = (&str, f64)> {
+        let first = (entity.to_vec(), String::new());
+        let from_first = self.quotas.range(first..);
+        let own = from_first.take_while(move |((other, _), _)| *other == entity);
+        own.map(|((_, key), record)| (&**key, record.value))
+    }
+
+    /// All SCRAM credentials: user, mechanism, iterations.
+    pub(super) fn scram(&self) -> impl Iterator<Item = (&str, i8, i32)> {
+        let credentials = self.scram.iter();
+        credentials.map(|((user, mechanism), record)| (&**user, *mechanism, record.iterations))
+    }
+
+    /// The SCRAM credentials of one user: mechanism, iterations.
+    pub(super) fn scram_of(&self, user: &str) -> impl Iterator<Item = (i8, i32)> {
+        let all = (user.to_owned(), i8::MIN)..=(user.to_owned(), i8::MAX);
+        let credentials = self.scram.range(all);
+        credentials.map(|((_, mechanism), record)| (*mechanism, record.iterations))
+    }
+
     /// The records of quotas.
     pub(super) fn quotas(&self) -> impl Iterator<Item = Record> {
         self.quotas.values().cloned().map(Record::ClientQuota)

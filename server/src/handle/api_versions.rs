@@ -1,11 +1,15 @@
-//! ApiVersions: what this node serves (KIP-35, KIP-511). Like a broker with ZooKeeper it
-//! advertises no features.
+//! ApiVersions: what this node serves (KIP-35, KIP-511), and the levels of features (KIP-584). The
+//! features are those of a node that keeps its metadata itself.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
+use controller::features::SUPPORTED;
 use protocol::api::{API_TABLE, ApiKey};
 use protocol::error::ErrorCode;
-use protocol::messages::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use protocol::messages::api_versions::{
+    ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
 
 use crate::handle;
 use crate::reply_queue::Outcome;
@@ -16,7 +20,7 @@ use crate::shard::Shard;
 const SOFTWARE_SINCE: i16 = 3;
 
 /// Answers an ApiVersions request.
-pub async fn api_versions(_shard: Rc<Shard>, request: Request) -> Outcome {
+pub async fn api_versions(shard: Rc<Shard>, request: Request) -> Outcome {
     let body = match request.body(ApiVersionsRequest::decode) {
         Ok(body) => body,
         Err(outcome) => return outcome,
@@ -32,8 +36,17 @@ pub async fn api_versions(_shard: Rc<Shard>, request: Request) -> Outcome {
         };
         return request.reply(&response, ApiVersionsResponse::encode);
     }
+    let image = shard.image();
+    let finalized = image.features().map(|(name, level)| FinalizedFeatureKey {
+        name: Cow::Borrowed(name),
+        max_version_level: level,
+        min_version_level: level,
+    });
     let response = ApiVersionsResponse {
         api_keys: enabled(),
+        supported_features: supported(request.version()),
+        finalized_features_epoch: shard.metadata_offset.get().0,
+        finalized_features: finalized.collect(),
         ..Default::default()
     };
     request.reply(&response, ApiVersionsResponse::encode)
@@ -52,6 +65,20 @@ pub fn unsupported(mut request: Request) -> Outcome {
         ..Default::default()
     };
     request.reply(&response, ApiVersionsResponse::encode)
+}
+
+/// Older clients cannot read of a feature that may be off.
+fn supported(version: i16) -> Vec<SupportedFeatureKey<'static>> {
+    let known = SUPPORTED
+        .iter()
+        .filter(|(_, min, _)| version >= 4 || *min > 0);
+    known
+        .map(|(name, min, max)| SupportedFeatureKey {
+            name: Cow::Borrowed(name),
+            min_version: *min,
+            max_version: *max,
+        })
+        .collect()
 }
 
 fn enabled() -> Vec<ApiVersion> {
