@@ -4,7 +4,7 @@
 //! Blocking system calls: for start-up and `ring::offload`.
 
 use crate::disk;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -39,16 +39,19 @@ fn beside(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Resul
 
 /// Makes names created, renamed or removed in a directory durable.
 pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
-    disk::sync_all(&disk::open(OpenOptions::new().read(true), directory)?)
+    disk::sync_all(&disk::open_to_read(directory)?)
 }
 
 /// The file's content; `None` if there is no such file.
 pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    let content = match disk::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        content => content?,
+    };
+    String::from_utf8(content).map(Some).map_err(|_| {
+        let text = format!("{}: is not text", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    })
 }
 
 /// Removes a file if it is there.

@@ -4,6 +4,7 @@
 //! walk serves the data path, which reads without blocking, and start-up code, which blocks.
 //! Knows headers only; it trusts what the log has accepted once and checks no CRC.
 
+use crate::disk;
 use protocol::batch::{BatchError, BatchHeader, LOG_OVERHEAD, MAGIC_AT};
 use protocol::ids::{LeaderEpoch, Offset, Position, TimestampMs};
 use std::io;
@@ -170,27 +171,10 @@ pub(crate) fn find_blocking(
             Step::Found(batch) => return Ok(Some(batch)),
             Step::End => return Ok(None),
             Step::Want(position, bytes) => {
-                read_exact_at(&file, &mut block[..bytes], u64::from(position.0))?;
-                step = walk.look(&block[..bytes], &mut wanted)?;
+                disk::read_exact_at(&file, &mut block[..bytes], u64::from(position.0))?;
+                let looked = walk.look(&block[..bytes], &mut wanted);
+                step = looked.map_err(|what| disk::invalid(&file, what))?;
             }
         }
     }
-}
-
-/// Fills `into` from a place in a file, blocking.
-pub(crate) fn read_exact_at(
-    file: impl std::os::fd::AsFd,
-    into: &mut [u8],
-    position: u64,
-) -> io::Result<()> {
-    let mut done = 0;
-    while done < into.len() {
-        match rustix::io::pread(&file, &mut into[done..], position + done as u64) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(read) => done += read,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@
 //! Blocking system calls: for start-up and `ring::offload`.
 
 use crate::atomic_file;
+use crate::disk;
 use crate::partition_name::TopicPartition;
 use protocol::ids::{LeaderEpoch, Offset, PartitionIndex};
 use std::collections::HashMap;
@@ -63,13 +64,16 @@ pub(crate) fn read_sound_epochs(path: &Path) -> io::Result<Option<Vec<EpochStart
         Ok(None)
     };
     match read_epochs(path) {
-        Ok(entries)
-            if entries.is_empty() && std::fs::metadata(path).is_ok_and(|m| m.len() == 0) =>
-        {
-            damaged("it is empty")
-        }
+        Ok(entries) if entries.is_empty() && is_empty_file(path)? => damaged("it is empty"),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => damaged(&error.to_string()),
         read => read.map(Some),
+    }
+}
+
+fn is_empty_file(path: &Path) -> io::Result<bool> {
+    match disk::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        found => found.map(|found| found.len() == 0),
     }
 }
 

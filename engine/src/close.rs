@@ -4,6 +4,7 @@
 
 use crate::atomic_file::sync_directory;
 use crate::checkpoint;
+use crate::disk;
 use crate::flush::FlushTo;
 use crate::log::Log;
 use crate::partition_files;
@@ -73,7 +74,7 @@ impl Log {
             .topic_partition
             .directory_name_as(Standing::Deleted, crate::random::unique());
         let renamed = parent.join(name);
-        std::fs::rename(&self.directory, &renamed)?;
+        disk::rename(&self.directory, &renamed)?;
         if let Err(error) = sync_directory(parent) {
             // After a power loss it may be back under its name, and is found to be no topic's.
             tracing::warn!(directory = %renamed.display(), %error, "a new name may not be durable");

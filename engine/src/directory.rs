@@ -9,6 +9,7 @@ use crate::checkpoint;
 use crate::config::LogConfig;
 use crate::directory_health::DirectoryHealth;
 use crate::directory_lock::{DirectoryLock, LockError};
+use crate::disk;
 use crate::load::LoadFrom;
 use crate::log::Log;
 use crate::meta_properties::MetaProperties;
@@ -69,7 +70,7 @@ pub enum DirectoryError {
         pid: Option<i32>,
     },
     /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::disk_error::naming(path, source))]
     Io {
         /// Where.
         path: PathBuf,
@@ -112,7 +113,7 @@ impl LogDirectory {
             path: path.clone(),
             source,
         };
-        std::fs::create_dir_all(&path).map_err(io)?;
+        disk::make_directories(&path).map_err(io)?;
         let lock = DirectoryLock::take(&path).map_err(|error| match error {
             LockError::Held(pid) => DirectoryError::InUse {
                 path: path.clone(),
@@ -170,9 +171,8 @@ impl LogDirectory {
     /// removed; directories that are not those of partitions are left alone.
     pub fn load_logs(&self, options: &LoadOptions<'_>) -> io::Result<Loaded> {
         let mut partitions = Vec::new();
-        for entry in std::fs::read_dir(&self.path)? {
-            let entry = entry?;
-            if !entry.file_type()?.is_dir() {
+        for entry in disk::list(&self.path)? {
+            if !disk::is_directory(&entry.path())? {
                 continue;
             }
             let name = entry.file_name();
@@ -237,7 +237,8 @@ impl LogDirectory {
         config: Arc<LogConfig>,
         now: TimestampMs,
     ) -> Result<Option<Log>, OpenError> {
-        if !self.directory_of(topic_partition).is_dir() {
+        let path = self.directory_of(topic_partition);
+        if !disk::is_directory(&path).map_err(OpenError::at(&path))? {
             return Ok(None);
         }
         self.load_log(topic_partition, config, now).map(Some)
@@ -252,7 +253,7 @@ impl LogDirectory {
         now: TimestampMs,
     ) -> Result<Log, OpenError> {
         let path = self.directory_of(topic_partition);
-        match std::fs::create_dir(&path) {
+        match disk::make_directory(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(OpenError::Exists { path });
             }
@@ -424,8 +425,8 @@ fn broker_epoch_in(marker: &str) -> Option<BrokerEpoch> {
 
 /// Removes a log that could not be begun: also without a descriptor to list its directory with.
 fn remove_begun(path: &Path) {
-    if std::fs::remove_dir_all(path).is_err() {
+    if disk::remove_tree(path).is_err() {
         let _ = atomic_file::remove(&path.join(partition_files::METADATA));
-        let _ = std::fs::remove_dir(path);
+        let _ = disk::remove_directory(path);
     }
 }

@@ -4,6 +4,7 @@
 //! excluded by. Such a lock is the process's, and does not keep a second user in the same process
 //! out; a `flock` beside it does. The kernel drops both when the process ends, however it ends.
 
+use crate::disk;
 use rustix::fs::{FlockOperation, fcntl_lock, flock};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 use std::fs::{File, OpenOptions};
@@ -31,13 +32,9 @@ impl DirectoryLock {
     /// Locks a directory, or says who has it.
     pub(crate) fn take(directory: &Path) -> Result<Self, LockError> {
         let path = directory.join(FILE);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(LockError::Io)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = disk::open(&options, &path).map_err(LockError::Io)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|error| refused(&file, error))?;
         fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)

@@ -8,11 +8,12 @@
 use bytes::Bytes;
 use ring::file::File;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{DirEntryExt, FileExt, MetadataExt};
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 
 /// How the next write fails.
@@ -41,8 +42,26 @@ struct Watched {
     calls: u64,
     strike: Option<(u64, Strike)>,
     crashed: bool,
+    sites: BTreeSet<Site>,
+    struck: Option<Site>,
     contents: HashMap<u64, Vec<u8>>,
     names: HashMap<PathBuf, BTreeMap<String, u64>>,
+}
+
+/// Where in the source a call is made: file and line.
+pub(crate) type Site = (&'static str, u32);
+
+/// What a watch saw.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// How many calls there were.
+    pub(crate) calls: u64,
+    /// Where they are made.
+    pub(crate) sites: BTreeSet<Site>,
+    /// Where the one that was struck is made.
+    pub(crate) struck: Option<Site>,
+    /// What a power loss leaves.
+    pub(crate) durable: Durable,
 }
 
 /// What was durable when the disk stopped.
@@ -76,19 +95,52 @@ pub(crate) fn watch(strike: Option<(u64, Strike)>) {
     }));
 }
 
-/// Ends the watch: how many calls there were, and what is durable.
-pub(crate) fn unwatch() -> (u64, Durable) {
+/// Ends the watch.
+pub(crate) fn unwatch() -> Seen {
     let watched = WATCHED.take().expect("the disk is watched");
     let durable = Durable {
         contents: watched.contents,
         names: watched.names,
     };
-    (watched.calls, durable)
+    Seen {
+        calls: watched.calls,
+        sites: watched.sites,
+        struck: watched.struck,
+        durable,
+    }
 }
 
-pub(crate) fn before_write(file: &File, pieces: &[Bytes], position: u64) -> io::Result<()> {
+/// Runs a call that blocks: on this thread while its disk is watched, as the watch is the thread's.
+pub(crate) fn offload<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = T> {
+    let watched = WATCHED.with_borrow(Option::is_some);
+    let (here, elsewhere) = match watched {
+        true => (Some(call()), None),
+        false => (None, Some(ring::offload(call))),
+    };
+    async move {
+        match elsewhere {
+            Some(outcome) => outcome.await,
+            None => here.expect("it was run here"),
+        }
+    }
+}
+
+/// Before a write of the ring's path: one that is struck gets half-way.
+pub(crate) fn before_write(
+    site: &Location<'static>,
+    file: &File,
+    pieces: &[Bytes],
+    position: u64,
+) -> io::Result<()> {
     let Some(fault) = WRITE.take() else {
-        return Ok(());
+        let bytes = || pieces.concat();
+        return before_some(site, || {
+            let file = file.try_clone_std().expect("a descriptor is left");
+            let bytes = bytes();
+            let _ = file.write_all_at(&bytes[..bytes.len() / 2], position);
+        });
     };
     TRUNCATE.set(fault.truncate_errno);
     let mut bytes = pieces.concat();
@@ -97,32 +149,48 @@ pub(crate) fn before_write(file: &File, pieces: &[Bytes], position: u64) -> io::
     Err(io::Error::from_raw_os_error(fault.errno))
 }
 
-pub(crate) fn before_truncate() -> io::Result<()> {
+/// Before a file of the ring's path is cut.
+pub(crate) fn before_cut(site: &Location<'static>) -> io::Result<()> {
     match TRUNCATE.take() {
         Some(errno) => Err(io::Error::from_raw_os_error(errno)),
-        None => Ok(()),
+        None => before(site),
     }
 }
 
 /// Before a call of `disk`.
-pub(crate) fn before() -> io::Result<()> {
-    WATCHED.with_borrow_mut(|watched| watched.as_mut().map_or(Ok(()), Watched::count))
+pub(crate) fn before(site: &Location<'static>) -> io::Result<()> {
+    WATCHED.with_borrow_mut(|watched| match watched {
+        Some(watched) => watched.count((site.file(), site.line())),
+        None => Ok(()),
+    })
 }
 
 /// Before a write of `disk`: one that is struck gets half-way.
-pub(crate) fn before_bytes(file: &fs::File, bytes: &[u8], position: u64) -> io::Result<()> {
+pub(crate) fn before_bytes(
+    site: &Location<'static>,
+    file: &fs::File,
+    bytes: &[u8],
+    position: u64,
+) -> io::Result<()> {
+    before_some(site, || {
+        let _ = file.write_all_at(&bytes[..bytes.len() / 2], position);
+    })
+}
+
+/// Before a call that may get half-way when it is struck.
+fn before_some(site: &Location<'static>, half_way: impl FnOnce()) -> io::Result<()> {
     let crashed = || WATCHED.with_borrow(|w| w.as_ref().is_some_and(|w| w.crashed));
     let was_crashed = crashed();
-    before().inspect_err(|_| {
+    before(site).inspect_err(|_| {
         if !was_crashed {
-            let _ = file.write_all_at(&bytes[..bytes.len() / 2], position);
+            half_way();
         }
     })
 }
 
 /// In place of a sync: true if the disk is watched, and took note.
-pub(crate) fn sync(file: impl AsFd) -> io::Result<bool> {
-    before()?;
+pub(crate) fn sync(site: &Location<'static>, file: impl AsFd) -> io::Result<bool> {
+    before(site)?;
     WATCHED.with_borrow_mut(|watched| {
         let Some(watched) = watched else {
             return Ok(false);
@@ -153,10 +221,14 @@ fn names(directory: &Path) -> io::Result<BTreeMap<String, u64>> {
 }
 
 impl Watched {
-    fn count(&mut self) -> io::Result<()> {
+    fn count(&mut self, site: Site) -> io::Result<()> {
         let number = self.calls;
         self.calls += 1;
+        self.sites.insert(site);
         let struck = self.strike.filter(|(at, _)| *at == number);
+        if struck.is_some() {
+            self.struck = Some(site);
+        }
         match struck {
             _ if self.crashed => Err(io::Error::other("after the crash")),
             None => Ok(()),

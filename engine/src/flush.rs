@@ -14,7 +14,6 @@ use crate::sealed_segment::SealedSegment;
 use crate::write::may_pass;
 use protocol::ids::Offset;
 use ring::file::File;
-use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -161,14 +160,16 @@ impl Flush {
         let active = self.active.take();
         let mut outcome = Ok(());
         if self.names || !self.sealed.is_empty() {
-            (self, outcome) = ring::offload(move || {
+            (self, outcome) = disk::offload(move || {
                 let outcome = self.sync_rest_blocking();
                 (self, outcome)
             })
             .await;
         }
         if let (Ok(()), Some(file)) = (&outcome, &active) {
-            outcome = file.fdatasync().await.map_err(FlushError::Failed);
+            outcome = disk::sync_data_in_ring(file)
+                .await
+                .map_err(FlushError::Failed);
         }
         self.ended(outcome)
     }
@@ -233,7 +234,7 @@ impl Flush {
 
 /// Syncs a file or a directory. What is not there any more was given up.
 fn sync_if_there(path: &Path) -> Result<(), FlushError> {
-    match disk::open(OpenOptions::new().read(true), path) {
+    match disk::open_to_read(path) {
         Ok(file) => disk::sync_all(&file).map_err(FlushError::Failed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(FlushError::of_open(error)),

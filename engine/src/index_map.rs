@@ -6,6 +6,7 @@
 //! Invariant, on which the safety of the maps rests: an index file is never shortened or written
 //! below a length that a map was made of; a different content comes as a new file by rename.
 
+use crate::disk;
 use crate::index_entry::{Entry, is_sound};
 use memmap2::{Mmap, MmapOptions};
 use std::fs::File;
@@ -65,12 +66,12 @@ impl IndexMap {
         if let Some(entries) = self.entries() {
             return Ok(Some(entries));
         }
-        self.map_file::<E>(&File::open(path)?)
+        self.map_file::<E>(&disk::open_to_read(path)?)
     }
 
     /// The same of a file that is open.
     pub(crate) fn map_file<E: Entry>(&self, file: &File) -> io::Result<Option<Entries>> {
-        if file.metadata()?.len() < self.bytes as u64 {
+        if disk::length(file)? < self.bytes as u64 {
             return Ok(None);
         }
         // SAFETY: an index file is never shortened or rewritten below a length that was mapped

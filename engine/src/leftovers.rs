@@ -7,9 +7,9 @@
 
 use crate::atomic_file::{self, sync_directory};
 use crate::batch_walk::{Walk, find_blocking};
+use crate::disk;
 use crate::file_name::{FileName, Kind, Stage};
 use protocol::ids::{Offset, Position};
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -71,7 +71,7 @@ fn rename_all(directory: &Path, swaps: &[FileName]) -> io::Result<()> {
             stage: Stage::Settled,
             ..*swap
         };
-        fs::rename(swap.within(directory), settled.within(directory))?;
+        disk::rename(&swap.within(directory), &settled.within(directory))?;
     }
     Ok(())
 }
@@ -79,16 +79,15 @@ fn rename_all(directory: &Path, swaps: &[FileName]) -> io::Result<()> {
 /// The segments' files, of every stage.
 pub(crate) fn list(directory: &Path) -> io::Result<Vec<FileName>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
+    for entry in disk::list(directory)? {
         files.extend(entry.file_name().to_str().and_then(FileName::parse));
     }
     Ok(files)
 }
 
 fn next_offset(path: &Path, base_offset: Offset) -> io::Result<Offset> {
-    let file = fs::File::open(path)?;
-    let end = Position(u32::try_from(file.metadata()?.len()).map_err(io::Error::other)?);
+    let file = disk::open_to_read(path)?;
+    let end = Position(u32::try_from(disk::length(&file)?).map_err(io::Error::other)?);
     let mut next = base_offset;
     find_blocking(&file, Walk::new(Position::ZERO, end), |batch| {
         next = batch.last_offset.next();
@@ -101,6 +100,7 @@ fn next_offset(path: &Path, base_offset: Offset) -> io::Result<Offset> {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+    use std::fs;
 
     fn settled(files: &[&str]) -> BTreeSet<String> {
         let directory = tempfile::tempdir().unwrap();

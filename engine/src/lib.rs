@@ -28,6 +28,7 @@ pub mod directory;
 mod directory_health;
 mod directory_lock;
 mod disk;
+mod disk_error;
 mod enqueue;
 #[cfg(test)]
 mod fault;
@@ -80,6 +81,7 @@ mod write;
 
 pub use close::Closed;
 pub use directory_health::DirectoryHealth;
+pub use disk_error::DiskError;
 pub use enqueue::{Checked, Queued};
 pub use finish::Done;
 pub use flush::{Flush, FlushTo, Flushed};

@@ -32,6 +32,7 @@ use protocol::ids::{Offset, Position, TimestampMs};
 use ring::file::File;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -78,7 +79,7 @@ impl Log {
     /// Opens the log in a directory, or begins one there.
     pub(crate) fn load(from: LoadFrom) -> Result<Self, OpenError> {
         let directory: Arc<Path> = from.directory.as_path().into();
-        std::fs::create_dir_all(&directory).map_err(OpenError::at(&directory))?;
+        disk::make_directories(&directory).map_err(OpenError::at(&directory))?;
         let files = leftovers::settle(&directory).map_err(OpenError::at(&directory))?;
         let epochs_path = directory.join(partition_files::EPOCHS);
         let stored =
@@ -130,9 +131,7 @@ impl Loader {
                 continue;
             }
             let path = self.path(base_offset, kind);
-            let bytes = std::fs::metadata(&path)
-                .map_err(OpenError::at(&path))?
-                .len();
+            let bytes = disk::metadata(&path).map_err(OpenError::at(&path))?.len();
             let segment = self.segments.entry(base_offset).or_default();
             match kind {
                 Kind::Log => segment.log = Some(bytes),
@@ -412,7 +411,7 @@ pub(crate) fn open_active(
     let path = file_name::path(directory, base, Kind::Log);
     let read_index = |kind| {
         let path = file_name::path(directory, base, kind);
-        std::fs::read(&path).map_err(OpenError::at(&path))
+        disk::read(&path).map_err(OpenError::at(&path))
     };
     let bytes_max = config.index_bytes_max;
     let offsets = read_index(Kind::OffsetIndex)?;
@@ -424,7 +423,7 @@ pub(crate) fn open_active(
     };
     let file = disk::open(OpenOptions::new().read(true).write(true), &path)
         .map_err(OpenError::at(&path))?;
-    let length = file.metadata().map_err(OpenError::at(&path))?.len();
+    let length = disk::length(&file).map_err(OpenError::at(&path))?;
     let Ok(length) = u32::try_from(length) else {
         return Ok(None);
     };
@@ -433,7 +432,12 @@ pub(crate) fn open_active(
         return Ok(None);
     };
     let txn_index = file_name::path(directory, base, Kind::TxnIndex);
-    let txn_index_bytes = std::fs::metadata(txn_index).map_or(0, |m| m.len() as usize);
+    // To take one that cannot be looked at for none would be to serve what was aborted.
+    let txn_index_bytes = match disk::metadata(&txn_index) {
+        Ok(found) => found.len() as usize,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(OpenError::at(&txn_index)(error)),
+    };
     let first = first_timestamp(&file, Position(length));
     let rule = IndexRule::new(base, config.index_interval_bytes).resume(time_index.last());
     let active = ActiveSegment {

@@ -1,5 +1,6 @@
 //! What a read gives: a stretch of a segment's file, to be sent without copying.
 
+use crate::disk;
 use ring::buffer::Buffer;
 use ring::file::File;
 use std::io;
@@ -37,7 +38,6 @@ impl LogSlice {
     pub async fn bytes(&self) -> io::Result<Buffer> {
         let len = self.len as usize;
         let buffer = Buffer::with_capacity(len);
-        let (read, buffer) = self.file.read_exact_at(buffer, len, self.position).await;
-        read.map(|()| buffer)
+        disk::read_in_ring(&self.file, buffer, len, self.position).await
     }
 }

@@ -4,11 +4,11 @@
 //! synced, and renamed; so one that has its name is whole. Blocking: start-up and `ring::offload`.
 
 use crate::atomic_file::{self, sync_directory};
+use crate::disk;
 use crate::segment_scan::{SegmentScan, Stopped};
 use protocol::batch::BatchView;
 use protocol::ids::{LeaderEpoch, Offset, Position};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -49,8 +49,7 @@ impl SnapshotId {
 /// removed.
 pub fn list(directory: &Path) -> io::Result<Vec<SnapshotId>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
+    for entry in disk::list(directory)? {
         let name = entry.file_name();
         let Some((id, suffix)) = name.to_str().and_then(SnapshotId::parse) else {
             continue;
@@ -68,24 +67,22 @@ pub fn list(directory: &Path) -> io::Result<Vec<SnapshotId>> {
 /// Writes a snapshot, durably; read-only, as Kafka leaves its own.
 pub fn write(directory: &Path, id: SnapshotId, batches: &[u8]) -> io::Result<()> {
     let partial = id.path(directory, PARTIAL_SUFFIX);
-    let written = File::create(&partial).and_then(|mut file| {
-        file.write_all(batches)?;
-        file.sync_all()?;
-        let mut permissions = file.metadata()?.permissions();
-        permissions.set_readonly(true);
-        file.set_permissions(permissions)?;
-        fs::rename(&partial, id.path(directory, SUFFIX))
+    let written = disk::create(&partial).and_then(|file| {
+        disk::write_at(&file, batches, 0)?;
+        disk::sync_all(&file)?;
+        disk::set_read_only(&file)?;
+        disk::rename(&partial, &id.path(directory, SUFFIX))
     });
     if written.is_err() {
         // What is left of it must not take up the space that may just have run out.
-        let _ = fs::remove_file(&partial);
+        let _ = disk::remove_file(&partial);
     }
     written.and_then(|()| sync_directory(directory))
 }
 
 /// The size of a snapshot in bytes.
 pub fn size_bytes(directory: &Path, id: SnapshotId) -> io::Result<u64> {
-    Ok(fs::metadata(id.path(directory, SUFFIX))?.len())
+    Ok(disk::metadata(&id.path(directory, SUFFIX))?.len())
 }
 
 /// Calls `each` with every batch of a snapshot, until it breaks.
@@ -95,8 +92,8 @@ pub fn read(
     each: &mut dyn FnMut(&BatchView<'_>) -> ControlFlow<()>,
 ) -> io::Result<()> {
     let path = id.path(directory, SUFFIX);
-    let file = File::open(&path)?;
-    let end = u32::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    let file = disk::open_to_read(&path)?;
+    let end = u32::try_from(disk::length(&file)?).map_err(io::Error::other)?;
     let mut scan = SegmentScan::new(&file, Position::ZERO, Position(end));
     loop {
         match scan.next() {
@@ -122,6 +119,7 @@ pub fn remove(directory: &Path, id: SnapshotId) -> io::Result<()> {
 mod tests {
     use super::*;
     use protocol::batch::{BatchBuilder, BatchOptions, NewRecord};
+    use std::fs;
 
     fn id(offset: i64, epoch: i32) -> SnapshotId {
         SnapshotId {

@@ -4,7 +4,8 @@
 //! decompress a batch. The answer is a record's own offset, not its batch's.
 
 use crate::active_index::ActiveIndex;
-use crate::batch_walk::{Located, Walk, find_blocking, read_exact_at};
+use crate::batch_walk::{Located, Walk, find_blocking};
+use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::index_entry::{Entry, floor_position, floor_time, relative_to_search};
 use crate::log::Log;
@@ -130,7 +131,7 @@ impl OffsetLookup {
     pub async fn run(self) -> io::Result<Option<FoundOffset>> {
         match self {
             Self::Ready(found) => Ok(found),
-            Self::Search(search) => ring::offload(move || search.run_blocking()).await,
+            Self::Search(search) => disk::offload(move || search.run_blocking()).await,
         }
     }
 
@@ -236,7 +237,7 @@ impl IndexView {
             return Ok(self.rest.clone());
         }
         let mut entries = vec![0; self.bytes_in_file];
-        read_exact_at(std::fs::File::open(&self.path)?, &mut entries, 0)?;
+        disk::read_exact_at(disk::open_to_read(&self.path)?, &mut entries, 0)?;
         entries.extend_from_slice(&self.rest);
         Ok(entries)
     }
@@ -273,7 +274,7 @@ fn record_since(
         return Ok(Some((batch.max_timestamp, batch.last_offset)));
     }
     let mut bytes = vec![0; batch.bytes as usize];
-    read_exact_at(file, &mut bytes, u64::from(batch.position.0))?;
+    disk::read_exact_at(file, &mut bytes, u64::from(batch.position.0))?;
     BatchView::first_of(&bytes)
         .and_then(|batch| record_check::first_since(&batch, log_start, target))
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::disk_error::naming(path, source))]
     Io {
         /// Where.
         path: PathBuf,

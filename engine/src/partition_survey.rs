@@ -5,6 +5,7 @@
 
 use crate::checkpoint;
 use crate::directory::LogDirectory;
+use crate::disk;
 use crate::partition_files;
 use crate::partition_name::{Standing, TopicPartition};
 use protocol::ids::{LeaderEpoch, Uuid};
@@ -31,14 +32,15 @@ impl LogDirectory {
     pub fn survey(&self) -> io::Result<Vec<FoundPartition>> {
         let cleaned = checkpoint::read_offsets(&self.path().join(CLEANED)).unwrap_or_default();
         let mut found = Vec::new();
-        for entry in std::fs::read_dir(self.path())? {
-            let entry = entry?;
+        for entry in disk::list(self.path())? {
             let name = entry.file_name();
             let parsed = name.to_str().and_then(TopicPartition::from_directory_name);
             let Some((partition, Standing::Current)) = parsed else {
                 continue;
             };
-            if &*partition.topic == crate::directory::METADATA_TOPIC || !entry.path().is_dir() {
+            if &*partition.topic == crate::directory::METADATA_TOPIC
+                || !disk::is_directory(&entry.path())?
+            {
                 continue;
             }
             let epochs = checkpoint::read_epochs(&entry.path().join(partition_files::EPOCHS));

@@ -4,7 +4,8 @@
 //! Blocking.
 
 use crate::atomic_file;
-use crate::batch_walk::{Located, Walk, find_blocking, read_exact_at};
+use crate::batch_walk::{Located, Walk, find_blocking};
+use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::log::Snapshots;
 use crate::producer_entry::{DataBatch, Marker, Rules};
@@ -130,7 +131,7 @@ impl Replay<'_> {
     ) -> io::Result<Offset> {
         while let Some(&newest) = snapshots.offsets.last() {
             let path = file_name::path(self.directory, newest, Kind::Snapshot);
-            match producer_snapshot::decode(&std::fs::read(&path)?) {
+            match producer_snapshot::decode(&disk::read(&path)?) {
                 Ok(entries) => {
                     for (producer, entry) in entries {
                         if !is_expired(&entry, self.now, self.expiration_ms) {
@@ -166,7 +167,7 @@ impl Replay<'_> {
             if base > from && wanted.contains(&base) {
                 snapshots.take(self.directory, base, producers)?;
             }
-            let file = File::open(file_name::path(self.directory, base, Kind::Log))?;
+            let file = disk::open_to_read(&file_name::path(self.directory, base, Kind::Log))?;
             let aborted = replay_segment(&file, end, from.max(self.log_start), producers)?;
             if self
                 .rebuild_from
@@ -248,7 +249,7 @@ fn replay_data(header: &BatchHeader, producers: &mut ProducerTable) {
 
 fn replay_marker(file: &File, batch: &Located, producers: &mut ProducerTable) -> io::Result<()> {
     let mut bytes = vec![0; batch.bytes as usize];
-    read_exact_at(file, &mut bytes, u64::from(batch.position.0))?;
+    disk::read_exact_at(file, &mut bytes, u64::from(batch.position.0))?;
     let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
     let view = BatchView::first_of(&bytes).map_err(invalid)?;
     let end = record_check::transaction_end(&view)

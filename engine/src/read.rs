@@ -8,6 +8,7 @@
 
 use crate::active_segment::Start;
 use crate::batch_walk::{BLOCK_BYTES, Located, Step, Walk};
+use crate::disk;
 use crate::index_entry::{boundary_before, floor_position, relative_to_search};
 use crate::index_map::IndexMap;
 use crate::log::Log;
@@ -334,7 +335,7 @@ impl PendingRead {
         let index = &self.active.index_in_file;
         if index.entries().is_none() {
             let (index, path) = (index.clone(), self.active.offset_index.clone());
-            ring::offload(move || map_index(&index, &path)).await?;
+            disk::offload(move || map_index(&index, &path)).await?;
         }
         let target = relative_to_search(offset, self.active.base_offset);
         let entries = index.entries();
@@ -401,9 +402,9 @@ async fn find(
             Step::Want(position, bytes) => {
                 let buffer = Buffer::with_capacity(bytes);
                 let position = u64::from(position.0);
-                let (read, block) = file.read_exact_at(buffer, bytes, position).await;
-                read?;
-                walk.look(&block, &wanted)?
+                let block = disk::read_in_ring(file, buffer, bytes, position).await?;
+                walk.look(&block, &wanted)
+                    .map_err(|what| disk::invalid(file, what))?
             }
         }
     }
@@ -418,10 +419,11 @@ fn find_cached(
 ) -> io::Result<Step> {
     let mut block = [0; BLOCK_BYTES];
     while let Step::Want(position, bytes) = step {
-        let read = file.try_read_at(&mut block[..bytes], u64::from(position.0))?;
+        let read = disk::try_read_at(file, &mut block[..bytes], u64::from(position.0))?;
         match read {
             Some(read) if read >= bytes.min(BATCH_OVERHEAD) => {
-                step = walk.look(&block[..read], &wanted)?;
+                let looked = walk.look(&block[..read], &wanted);
+                step = looked.map_err(|what| disk::invalid(file, what))?;
             }
             _ => return Ok(step),
         }

@@ -4,6 +4,7 @@
 //! segments as they are, so a truncation begins a new collection.
 
 use crate::batch_walk::Located;
+use crate::disk;
 use protocol::batch::BATCH_OVERHEAD;
 use protocol::ids::{Offset, Position};
 use ring::file::File;
@@ -39,7 +40,7 @@ impl ReadEnds {
     /// waiting.
     pub(crate) fn note(&self, file: &File, segment: Offset, position: Position) {
         let mut header = [0; BATCH_OVERHEAD];
-        let read = file.try_read_at(&mut header, u64::from(position.0));
+        let read = disk::try_read_at(file, &mut header, u64::from(position.0));
         if !matches!(read, Ok(Some(BATCH_OVERHEAD))) {
             return;
         }

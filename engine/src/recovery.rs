@@ -7,7 +7,7 @@
 //! behind what was written after them.
 
 use crate::atomic_file;
-use crate::batch_walk::{Located, Walk, find_blocking, read_exact_at};
+use crate::batch_walk::{Located, Walk, find_blocking};
 use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::index_entry::{Entry, OffsetEntry, TimeEntry, count_while, is_sound, relative};
@@ -19,6 +19,7 @@ use protocol::batch::{BATCH_OVERHEAD, BatchError, BatchHeader, LOG_OVERHEAD};
 use protocol::checksum::crc32;
 use protocol::ids::{Offset, Position};
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::path::Path;
 
 /// What recovery found of a segment.
@@ -52,9 +53,9 @@ pub(crate) fn recover_segment(
     epochs: &mut LeaderEpochs,
 ) -> Result<Recovered, OpenError> {
     let path = file_name::path(directory, base_offset, Kind::Log);
-    let io = || OpenError::at(&path);
-    let file = disk::open(OpenOptions::new().read(true).write(true), &path).map_err(io())?;
-    let length = file.metadata().map_err(io())?.len();
+    let at = || OpenError::at(&path);
+    let file = disk::open(OpenOptions::new().read(true).write(true), &path).map_err(at())?;
+    let length = disk::length(&file).map_err(at())?;
     let end = Position(u32::try_from(length).unwrap_or(u32::MAX));
     let fresh = Indexes::new(base_offset, index_interval_bytes);
     let mut from = Position::ZERO;
@@ -78,7 +79,7 @@ pub(crate) fn recover_segment(
             }
             Ok(None) => break None,
             Err(Stopped::Damaged(position, BatchError::OtherMagic(magic @ (0 | 1))))
-                if is_old_message(&file, length, position) =>
+                if is_old_message(&file, length, position).map_err(at())? =>
             {
                 return Err(OpenError::OldFormat {
                     path,
@@ -87,7 +88,7 @@ pub(crate) fn recover_segment(
                 });
             }
             Err(Stopped::Damaged(position, why)) => break Some((position, why.to_string())),
-            Err(Stopped::Io(error)) => return Err(io()(error)),
+            Err(Stopped::Io(error)) => return Err(at()(error)),
         }
     };
     let sound = damage
@@ -101,7 +102,7 @@ pub(crate) fn recover_segment(
         );
     }
     if cut_bytes > 0 {
-        disk::set_len(&file, u64::from(sound.0)).map_err(io())?;
+        disk::set_length(&file, u64::from(sound.0)).map_err(at())?;
     }
     indexes.store(directory)?;
     Ok(Recovered {
@@ -113,27 +114,23 @@ pub(crate) fn recover_segment(
 
 /// Zeroes look like format 0: a file that was extended and not written has them, also behind a
 /// header that was. The message's own CRC (IEEE, over all that follows it) tells.
-fn is_old_message(file: &File, file_bytes: u64, position: Position) -> bool {
+fn is_old_message(file: &File, file_bytes: u64, position: Position) -> io::Result<bool> {
     const CRC_AT: usize = LOG_OVERHEAD;
     const COVERED_FROM: usize = CRC_AT + 4;
     let mut header = [0; BATCH_OVERHEAD];
-    let Ok(bytes) = rustix::io::pread(file, &mut header, u64::from(position.0)) else {
-        return false;
-    };
+    let bytes = disk::read_at(file, &mut header, u64::from(position.0))?;
     let Ok(message) = Located::parse(&header[..bytes], position) else {
-        return false;
+        return Ok(false);
     };
     if u64::from(message.bytes) > file_bytes - u64::from(position.0) {
-        return false;
+        return Ok(false);
     }
     let mut content = vec![0; message.bytes as usize];
-    if read_exact_at(file, &mut content, u64::from(position.0)).is_err() {
-        return false;
-    }
+    disk::read_exact_at(file, &mut content, u64::from(position.0))?;
     let crc: [u8; 4] = content[CRC_AT..COVERED_FROM]
         .try_into()
         .expect("four bytes");
-    crc32(&content[COVERED_FROM..]) == u32::from_be_bytes(crc)
+    Ok(crc32(&content[COVERED_FROM..]) == u32::from_be_bytes(crc))
 }
 
 /// Begins with what the index files say up to their last entry below the recovery point, if they
@@ -145,7 +142,7 @@ fn resume_at_entry(
     mut indexes: Indexes,
 ) -> Option<(Indexes, Position)> {
     let base = indexes.base_offset;
-    let read = |kind| std::fs::read(file_name::path(directory, base, kind)).ok();
+    let read = |kind| disk::read(&file_name::path(directory, base, kind)).ok();
     let (mut offsets, mut times) = (read(Kind::OffsetIndex)?, read(Kind::TimeIndex)?);
     if !is_sound::<OffsetEntry>(&offsets) || !is_sound::<TimeEntry>(&times) {
         return None;
@@ -156,7 +153,7 @@ fn resume_at_entry(
     let last = offsets.len().checked_sub(OffsetEntry::BYTES)?;
     let entry = OffsetEntry::decode(&offsets[last..]);
     let mut header = [0; BATCH_OVERHEAD];
-    read_exact_at(file, &mut header, u64::from(entry.position.0)).ok()?;
+    disk::read_exact_at(file, &mut header, u64::from(entry.position.0)).ok()?;
     let header = BatchHeader::parse(&header).ok()?;
     if header.last_offset() != base + i64::from(entry.relative_offset) {
         return None;
@@ -239,7 +236,7 @@ impl Indexes {
             (Kind::TimeIndex, &self.times),
         ] {
             let path = file_name::path(directory, self.base_offset, kind);
-            if std::fs::read(&path).is_ok_and(|there| there == *entries) {
+            if disk::read(&path).is_ok_and(|there| there == *entries) {
                 continue;
             }
             atomic_file::replace_derived(&path, entries).map_err(OpenError::at(&path))?;

@@ -1,6 +1,7 @@
 //! Files that nobody may need any more, but a read in progress still might: they go a while later.
 
 use crate::atomic_file;
+use crate::disk;
 use crate::file_name::{FileName, Kind, Stage};
 use crate::sealed_segment::SealedSegment;
 use protocol::ids::Offset;
@@ -41,14 +42,14 @@ impl Removal {
     /// start.
     pub async fn run(self) {
         ring::timer::sleep(self.delay).await;
-        ring::offload(move || self.run_blocking()).await;
+        disk::offload(move || self.run_blocking()).await;
     }
 
     /// Removes at once, on this thread.
     pub fn run_blocking(self) {
         let (path, removed) = match self.what {
             What::Directory(path) => {
-                let removed = std::fs::remove_dir_all(&path);
+                let removed = disk::remove_tree(&path);
                 (path, removed)
             }
             What::Files(files) => {
@@ -107,7 +108,7 @@ pub(crate) fn give_up_file(
         stage,
     };
     let deleted = name(Stage::Deleted).within(directory);
-    match std::fs::rename(name(Stage::Settled).within(directory), &deleted) {
+    match disk::rename(&name(Stage::Settled).within(directory), &deleted) {
         Ok(()) => Ok(Some(deleted)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

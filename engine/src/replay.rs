@@ -3,6 +3,7 @@
 //! Blocking.
 
 use crate::batch_walk::{Walk, find_blocking};
+use crate::disk;
 use crate::log::Log;
 use crate::segment_scan::{SegmentScan, Stopped};
 use protocol::batch::BatchView;
@@ -53,8 +54,8 @@ fn replay_stretch(
             Ok(None) => return Ok(ControlFlow::Continue(())),
             Err(Stopped::Io(error)) => return Err(error),
             Err(Stopped::Damaged(position, why)) => {
-                let text = format!("no sound batch at position {position}: {why}");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+                let what = format!("no sound batch at position {position}: {why}");
+                return Err(disk::invalid(file, what));
             }
         }
     }

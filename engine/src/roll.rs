@@ -95,12 +95,12 @@ impl IndexEnds {
                 &path,
             )?;
             disk::write_at(&file, &stretch.bytes, stretch.position)?;
-            disk::set_len(&file, stretch.position + stretch.bytes.len() as u64)?;
+            disk::set_length(&file, stretch.position + stretch.bytes.len() as u64)?;
         }
         // Gives back blocks that were reserved ahead.
         let log = file_name::path(directory, self.base_offset, Kind::Log);
         let log = disk::open(OpenOptions::new().write(true), &log)?;
-        disk::set_len(&log, u64::from(self.lengths.log.0))
+        disk::set_length(&log, u64::from(self.lengths.log.0))
     }
 }
 

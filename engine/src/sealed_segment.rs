@@ -5,7 +5,8 @@
 //! `open_segments`). Opening and mapping may wait for the disk: the async functions do it without
 //! holding up the core.
 
-use crate::batch_walk::{Walk, find_blocking, read_exact_at};
+use crate::batch_walk::{Walk, find_blocking};
+use crate::disk;
 use crate::file_name::{self, FileName, Kind, Stage};
 use crate::file_standing::FileStanding;
 use crate::index_entry::{
@@ -15,7 +16,7 @@ use crate::index_map::{Entries, IndexMap};
 use crate::index_rule::{IndexRule, Indexed};
 use crate::open_segments::{self, OpenSegments};
 use protocol::ids::{Offset, Position, TimestampMs};
-use ring::file::{File, OpenOptions};
+use ring::file::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -129,7 +130,7 @@ impl SealedSegment {
         if let Some(file) = self.open_file() {
             return Ok(file);
         }
-        let opened = File::open(self.path(Kind::Log), &OpenOptions::new().read(true)).await;
+        let opened = disk::open_in_ring(&self.path(Kind::Log)).await;
         match opened {
             Ok(opened) if self.standing.is_in_use() => {
                 Ok(self.keep(opened, open_segments::of_process()))
@@ -137,7 +138,7 @@ impl SealedSegment {
             // What was opened may be another segment's; or room has to be made first.
             _ => {
                 let segment = self.clone();
-                ring::offload(move || segment.file_blocking()).await
+                disk::offload(move || segment.file_blocking()).await
             }
         }
     }
@@ -186,7 +187,7 @@ impl SealedSegment {
     /// Opens one of its files; if the process has no descriptor left, segments that nobody uses
     /// are closed for it.
     fn open_with_room(&self, kind: Kind, open: &OpenSegments) -> io::Result<std::fs::File> {
-        let file = || self.open_blocking(kind, |path| std::fs::File::open(path));
+        let file = || self.open_blocking(kind, |path| disk::open_to_read(path));
         match file() {
             Err(error) if out_of_descriptors(&error) => {
                 open.make_room();
@@ -207,7 +208,7 @@ impl SealedSegment {
             Some(entries) => entries,
             None => {
                 let segment = self.clone();
-                ring::offload(move || segment.indexes_blocking()).await?.0
+                disk::offload(move || segment.indexes_blocking()).await?.0
             }
         };
         Ok(self.floor_in(&entries, offset))
@@ -260,12 +261,12 @@ impl SealedSegment {
         if let Some(known) = self.largest_timestamp.get() {
             return Ok(*known);
         }
-        let file = self.open_blocking(Kind::TimeIndex, |path| std::fs::File::open(path))?;
-        let length = file.metadata()?.len();
+        let file = self.open_blocking(Kind::TimeIndex, |path| disk::open_to_read(path))?;
+        let length = disk::length(&file)?;
         let mut timestamp = TimestampMs::NONE;
         if let Some(last) = length.checked_sub(TimeEntry::BYTES as u64) {
             let mut entry = [0; TimeEntry::BYTES];
-            read_exact_at(&file, &mut entry, last / 12 * 12)?;
+            disk::read_exact_at(&file, &mut entry, last / 12 * 12)?;
             timestamp = TimeEntry::decode(&entry).timestamp;
         }
         if timestamp < TimestampMs(0) {
@@ -347,12 +348,13 @@ fn missing_is_damaged(mapped: io::Result<Option<Entries>>) -> io::Result<Option<
 
 fn out_of_descriptors(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    Errno::from_io_error(error).is_some_and(|errno| [Errno::MFILE, Errno::NFILE].contains(&errno))
+    crate::disk_error::errno(error)
+        .is_some_and(|errno| [Errno::MFILE, Errno::NFILE].contains(&errno))
 }
 
 /// When a file was last changed.
 pub(crate) fn modified(path: &Path) -> io::Result<TimestampMs> {
-    let modified = std::fs::metadata(path)?.modified()?;
+    let modified = disk::metadata(path)?.modified()?;
     let since = modified
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();

@@ -3,7 +3,7 @@
 //! Blocking: for start-up and `ring::offload`. Reads large blocks in order; a block grows only to
 //! hold a batch that is larger, never beyond the file.
 
-use crate::batch_walk::read_exact_at;
+use crate::disk;
 use protocol::batch::{BATCH_OVERHEAD, BatchError, BatchHeader, BatchView};
 use protocol::ids::Position;
 use std::io;
@@ -101,7 +101,7 @@ impl<F: AsFd> SegmentScan<F> {
         let had = self.block.len();
         let wanted = bytes.max(self.block_bytes).min((self.end - at) as usize);
         self.block.resize(wanted.max(bytes), 0);
-        read_exact_at(
+        disk::read_exact_at(
             &self.file,
             &mut self.block[had..],
             u64::from(at.0) + had as u64,

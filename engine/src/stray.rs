@@ -6,6 +6,7 @@
 
 use crate::atomic_file::sync_directory;
 use crate::directory::{LogDirectory, METADATA_TOPIC};
+use crate::disk;
 use crate::partition_files;
 use crate::partition_name::{Standing, TopicPartition};
 use protocol::ids::Uuid;
@@ -18,14 +19,13 @@ impl LogDirectory {
         &self,
         is_stray: &dyn Fn(&TopicPartition, Option<Uuid>) -> bool,
     ) -> io::Result<()> {
-        for entry in std::fs::read_dir(self.path())? {
-            let entry = entry?;
+        for entry in disk::list(self.path())? {
             let name = entry.file_name();
             let parsed = name.to_str().and_then(TopicPartition::from_directory_name);
             let Some((partition, Standing::Current)) = parsed else {
                 continue;
             };
-            if &*partition.topic == METADATA_TOPIC || !entry.path().is_dir() {
+            if &*partition.topic == METADATA_TOPIC || !disk::is_directory(&entry.path())? {
                 continue;
             }
             let Ok(topic_id) = partition_files::read_topic_id(&entry.path()) else {
@@ -48,7 +48,7 @@ impl LogDirectory {
             self.path().join(partition.to_string()),
             self.path().join(name),
         );
-        match std::fs::rename(&from, &to) {
+        match disk::rename(&from, &to) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             renamed => renamed?,
         }

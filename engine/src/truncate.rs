@@ -9,6 +9,7 @@ use crate::active_segment::{ActiveSegment, Start};
 use crate::atomic_file;
 use crate::batch_walk::{Walk, find_blocking};
 use crate::checkpoint;
+use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::index_entry::{
     Entry, OffsetEntry, TimeEntry, count_while, floor_position, relative_to_search,
@@ -154,17 +155,15 @@ impl Log {
     /// Cuts a segment's files before the batch that holds `target`.
     fn cut_segment(&self, base: Offset, end: Position, target: Offset) -> io::Result<()> {
         let path = |kind| file_name::path(&self.directory, base, kind);
-        let offsets = std::fs::read(path(Kind::OffsetIndex))?;
-        let times = std::fs::read(path(Kind::TimeIndex))?;
+        let offsets = disk::read(&path(Kind::OffsetIndex))?;
+        let times = disk::read(&path(Kind::TimeIndex))?;
         let bound = relative_to_search(target, base);
-        let log = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path(Kind::Log))?;
+        let log = disk::open(OpenOptions::new().read(true).write(true), &path(Kind::Log))?;
         let walk = Walk::new(floor_position(&offsets, bound), end);
         let first_gone = find_blocking(&log, walk, |b| b.last_offset >= target)?;
-        log.set_len(u64::from(first_gone.map_or(end, |batch| batch.position).0))?;
-        log.sync_data()?;
+        let end = first_gone.map_or(end, |batch| batch.position);
+        disk::set_length(&log, u64::from(end.0))?;
+        disk::sync_data(&log)?;
         let kept = count_while::<OffsetEntry>(&offsets, |e| e.relative_offset < bound);
         let offsets = &offsets[..kept * OffsetEntry::BYTES];
         atomic_file::replace_derived(&path(Kind::OffsetIndex), offsets)?;

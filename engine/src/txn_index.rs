@@ -5,14 +5,14 @@
 //! stable offset right after the marker, int64 each. A segment without aborted transactions has no
 //! file. Here are the format and the look-up; entries are written with the batches, in `write`.
 
+use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::log::Log;
 use crate::producer_table::{CompletedTransaction, ProducerTable};
 use crate::sealed_segment::SealedSegment;
 use protocol::ids::{Offset, ProducerId};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -90,14 +90,14 @@ impl AbortedLookup {
         if self.is_empty() {
             return Ok(Vec::new());
         }
-        ring::offload(move || self.run_blocking()).await
+        disk::offload(move || self.run_blocking()).await
     }
 
     fn run_blocking(&self) -> io::Result<Vec<AbortedTransaction>> {
         let mut found = Vec::new();
         let sealed = self.sealed.iter();
-        let sealed = sealed.map(|s| s.open_blocking(Kind::TxnIndex, |path| std::fs::read(path)));
-        for content in sealed.chain(self.active.iter().map(std::fs::read)) {
+        let sealed = sealed.map(|s| s.open_blocking(Kind::TxnIndex, |path| disk::read(path)));
+        for content in sealed.chain(self.active.iter().map(|path| disk::read(path))) {
             for entry in content?.chunks_exact(ENTRY_BYTES).map(Entry::decode) {
                 let Entry {
                     aborted,
@@ -172,21 +172,18 @@ impl NewEntries {
     /// Writes them; if that fails, the file is as before.
     pub(crate) fn store_blocking(&self, directory: &Path) -> io::Result<()> {
         let path = file_name::path(directory, self.base_offset, Kind::TxnIndex);
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
-        file.write_all_at(&self.bytes, self.position)
-            .inspect_err(|_| {
-                let _ = file.set_len(self.position);
-            })
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        let file = disk::open(&options, &path)?;
+        disk::write_at(&file, &self.bytes, self.position).inspect_err(|_| {
+            let _ = disk::set_length(&file, self.position);
+        })
     }
 }
 
 /// Drops the transactions that ended at or after `target`, and gives the length that is left.
 pub(crate) fn truncate(path: &Path, target: Offset) -> io::Result<usize> {
-    let content = match std::fs::read(path) {
+    let content = match disk::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         content => content?,
     };
@@ -196,10 +193,8 @@ pub(crate) fn truncate(path: &Path, target: Offset) -> io::Result<usize> {
         .count()
         * ENTRY_BYTES;
     if kept < content.len() {
-        File::options()
-            .write(true)
-            .open(path)?
-            .set_len(kept as u64)?;
+        let file = disk::open(OpenOptions::new().write(true), path)?;
+        disk::set_length(&file, kept as u64)?;
     }
     Ok(kept)
 }

@@ -15,7 +15,7 @@ use crate::roll::Roll;
 use crate::txn_index::NewEntries;
 use bytes::Bytes;
 use protocol::ids::{Offset, Position};
-use ring::file::{Allocate, File};
+use ring::file::File;
 use std::fs::OpenOptions;
 use std::io;
 use std::ops::Range;
@@ -130,13 +130,13 @@ impl Write {
         let mut written = Written::nothing();
         if let Some(epochs) = epochs {
             let directory = directory.clone();
-            let stored = ring::offload(move || store_epochs(&directory, &epochs)).await;
+            let stored = disk::offload(move || store_epochs(&directory, &epochs)).await;
             if written.epochs_are(stored).is_err() {
                 return written;
             }
         }
         if let Some(roll) = roll {
-            let rolled = ring::offload(move || roll.run_blocking()).await;
+            let rolled = disk::offload(move || roll.run_blocking()).await;
             match written.rolled_as(rolled) {
                 Some(new) => file = new,
                 None => return written,
@@ -154,7 +154,7 @@ impl Write {
         }
         if let Some(aborted) = aborted {
             let directory = directory.clone();
-            let stored = ring::offload(move || aborted.store_blocking(&directory)).await;
+            let stored = disk::offload(move || aborted.store_blocking(&directory)).await;
             if let Err(error) = stored {
                 let position = u64::from(position.0);
                 written.outcome = Err(cut_back(&file, position, error).await);
@@ -162,7 +162,7 @@ impl Write {
             }
         }
         if let Some(entries) = entries {
-            let stored = ring::offload(move || entries.store_blocking(&directory)).await;
+            let stored = disk::offload(move || entries.store_blocking(&directory)).await;
             written.entries_are(stored);
         }
         written
@@ -287,23 +287,17 @@ impl IndexEntries {
 /// by the writes themselves.
 async fn reserve_blocks(file: File, ahead: Range<u64>) {
     let len = ahead.end - ahead.start;
-    if let Err(error) = file.fallocate(Allocate::KeepSize, ahead.start, len).await {
+    if let Err(error) = disk::reserve_in_ring(&file, ahead.start, len).await {
         tracing::debug!(%error, "no blocks reserved ahead");
     }
 }
 
 async fn write_pieces(file: &File, pieces: Vec<Bytes>, position: u64) -> io::Result<()> {
-    #[cfg(test)]
-    crate::fault::before_write(file, &pieces, position)?;
-    file.write_vectored_all_at(pieces, position).await
+    disk::write_in_ring(file, pieces, position).await
 }
 
 async fn cut_back(file: &File, position: u64, error: io::Error) -> Failure {
-    #[cfg(test)]
-    if let Err(cut) = crate::fault::before_truncate() {
-        return judge(&error, Err(cut));
-    }
-    judge(&error, file.truncate(position).await)
+    judge(&error, disk::set_length_in_ring(file, position).await)
 }
 
 fn write_blocking(
@@ -315,9 +309,7 @@ fn write_blocking(
     if pieces.is_empty() {
         return Ok(());
     }
-    let file = file
-        .try_clone_std()
-        .map_err(|error| Failure::before_a_byte(&error))?;
+    let file = disk::second_descriptor(file).map_err(|error| Failure::before_a_byte(&error))?;
     let mut at = position;
     let written = pieces.iter().try_for_each(|piece| {
         disk::write_at(&file, piece, at)?;
@@ -326,7 +318,7 @@ fn write_blocking(
     });
     written
         .and_then(|()| then())
-        .map_err(|error| judge(&error, disk::set_len(&file, position)))
+        .map_err(|error| judge(&error, disk::set_length(&file, position)))
 }
 
 /// What a failed write means, given whether the file could be cut back to where it ended.
@@ -353,7 +345,7 @@ pub(crate) fn may_pass(error: &io::Error) -> bool {
         Errno::AGAIN,
         Errno::INTR,
     ];
-    Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
+    crate::disk_error::errno(error).is_some_and(|errno| passing.contains(&errno))
         || error.kind() == io::ErrorKind::WriteZero
 }
 

@@ -3,6 +3,7 @@
 //! Blocking. What is given up half way is removed; after a crash the next start removes it.
 
 use crate::atomic_file;
+use crate::disk;
 use crate::file_name::{FileName, Kind, Stage};
 use crate::index_entry::Entry as _;
 use crate::index_rule::{IndexRule, Indexed};
@@ -10,8 +11,8 @@ use crate::sealed_segment::Lengths;
 use crate::txn_index::Entry;
 use protocol::batch::BatchHeader;
 use protocol::ids::{Offset, Position};
-use std::fs::File;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -64,7 +65,8 @@ impl Rewrite {
         buffer_bytes: usize,
     ) -> io::Result<Self> {
         give_up(&directory, base_offset);
-        let log = File::create_new(path(&directory, base_offset, Kind::Log, Stage::Cleaned))?;
+        let log = path(&directory, base_offset, Kind::Log, Stage::Cleaned);
+        let log = disk::open(OpenOptions::new().write(true).create_new(true), &log)?;
         Ok(Self {
             directory,
             base_offset,
@@ -102,7 +104,8 @@ impl Rewrite {
     }
 
     fn write_out(&mut self) -> io::Result<()> {
-        self.log.write_all(&self.buffer)?;
+        let written = u64::from(self.end.0) - self.buffer.len() as u64;
+        disk::write_at(&self.log, &self.buffer, written)?;
         self.buffer.clear();
         Ok(())
     }
@@ -115,8 +118,8 @@ impl Rewrite {
         modified: SystemTime,
     ) -> io::Result<Rewritten> {
         self.write_out()?;
-        self.log.set_modified(modified)?;
-        self.log.sync_all()?;
+        disk::set_modified(&self.log, modified)?;
+        disk::sync_all(&self.log)?;
         self.rule
             .time_entry()
             .inspect(|e| e.encode(&mut self.times));
@@ -131,9 +134,9 @@ impl Rewrite {
                 continue;
             }
             let path = path(&self.directory, self.base_offset, kind, Stage::Cleaned);
-            let mut file = File::create(path)?;
-            file.write_all(content)?;
-            file.sync_all()?;
+            let file = disk::create(&path)?;
+            disk::write_at(&file, content, 0)?;
+            disk::sync_all(&file)?;
         }
         Ok(Rewritten {
             lengths: Lengths {

@@ -13,6 +13,7 @@ use super::retain::{Kept, LastRecord, Rules};
 use super::rewrite::{Rewrite, Rewritten, give_up};
 use super::transactions::{AbortedInLog, Transactions};
 use crate::config::LogConfig;
+use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::log::Log;
 use crate::record_check::DECOMPRESSED_BYTES_MAX;
@@ -190,13 +191,13 @@ impl Compaction {
         };
         for segment in self.segments.iter().chain(&self.later) {
             if segment.txn_index_bytes > 0 {
-                let content = segment.open_blocking(Kind::TxnIndex, |path| std::fs::read(path))?;
+                let content = segment.open_blocking(Kind::TxnIndex, |path| disk::read(path))?;
                 add(segment.base_offset, &content);
             }
         }
         if self.active_txn_index_bytes > 0 {
             let path = file_name::path(&self.directory, self.active_base, Kind::TxnIndex);
-            let mut content = std::fs::read(path)?;
+            let mut content = disk::read(&path)?;
             content.truncate(self.active_txn_index_bytes);
             add(self.active_base, &content);
         }
@@ -306,7 +307,7 @@ impl Compaction {
         }
         self.scratch = scratch;
         let last = group.last().expect("a group has segments");
-        let modified = last.open_blocking(Kind::Log, |path| std::fs::metadata(path)?.modified())?;
+        let modified = last.open_blocking(Kind::Log, |path| disk::metadata(path)?.modified())?;
         out.finish(&stay_aborted, modified)
     }
 

@@ -8,6 +8,7 @@
 use super::rewrite::{KINDS, Rewritten, give_up, path};
 use super::run::CleanedGroup;
 use crate::atomic_file::sync_directory;
+use crate::disk;
 use crate::file_name::{Kind, Stage};
 use crate::log::Log;
 use crate::removal::{self, Removal};
@@ -142,7 +143,7 @@ impl Swap {
             if kind != Kind::TxnIndex || has_aborted {
                 before()?;
                 let of = |stage| path(directory, *base_offset, kind, stage);
-                std::fs::rename(of(from), of(to))?;
+                disk::rename(&of(from), &of(to))?;
             }
         }
         Ok(())

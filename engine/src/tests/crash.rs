@@ -160,14 +160,14 @@ fn calls_of(seed: u64) -> u64 {
     fault::watch(None);
     let place = Place::new(config());
     history(&place, &mut Chance(seed));
-    fault::unwatch().0
+    fault::unwatch().calls
 }
 
 fn struck(seed: u64, at: u64, strike: Strike) -> (Place, Told, Durable) {
     let place = Place::new(config());
     fault::watch(Some((at, strike)));
     let told = history(&place, &mut Chance(seed));
-    let (_, durable) = fault::unwatch();
+    let durable = fault::unwatch().durable;
     (place, told, durable)
 }
 
