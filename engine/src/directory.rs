@@ -170,6 +170,7 @@ impl LogDirectory {
     /// Loads every log but the metadata log, several at a time. What was marked as deleted is
     /// removed; directories that are not those of partitions are left alone.
     pub fn load_logs(&self, options: &LoadOptions<'_>) -> io::Result<Loaded> {
+        self.begin_use()?;
         let mut partitions = Vec::new();
         for entry in disk::list(&self.path)? {
             if !disk::is_directory(&entry.path())? {
@@ -252,6 +253,7 @@ impl LogDirectory {
         config: Arc<LogConfig>,
         now: TimestampMs,
     ) -> Result<Log, OpenError> {
+        self.begin_use().map_err(OpenError::at(&self.path))?;
         let path = self.directory_of(topic_partition);
         match disk::make_directory(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -296,7 +298,7 @@ impl LogDirectory {
         config: Arc<LogConfig>,
         now: TimestampMs,
     ) -> Result<Log, OpenError> {
-        let checkpoints = self.checkpoints();
+        let checkpoints = self.begin_use().map_err(OpenError::at(&self.path))?;
         let of = |map: &HashMap<TopicPartition, Offset>| {
             map.get(topic_partition).copied().unwrap_or(Offset::ZERO)
         };
@@ -314,26 +316,33 @@ impl LogDirectory {
         Ok(log)
     }
 
-    /// What the checkpoints said when the first log was opened. From then on the directory is not
-    /// clean.
-    fn checkpoints(&self) -> &Checkpoints {
-        self.opened.get_or_init(|| {
-            let read = |file: &str| {
-                checkpoint::read_offsets(&self.path.join(file)).unwrap_or_else(|error| {
-                    tracing::warn!(%error, "a checkpoint cannot be read; going on without it");
-                    HashMap::new()
-                })
-            };
-            let checkpoints = Checkpoints {
-                recovery_points: read(RECOVERY_POINTS),
-                log_starts: read(LOG_STARTS),
-                cleaned: read(CLEANED),
-            };
-            if let Err(error) = atomic_file::remove(&self.path.join(CLEAN_SHUTDOWN)) {
-                tracing::warn!(%error, "the marker of the clean stop cannot be removed");
+    /// What the checkpoints said when the first log was opened or made. From then on the directory
+    /// is not clean, also after a power loss.
+    fn begin_use(&self) -> io::Result<&Checkpoints> {
+        if let Some(known) = self.opened.get() {
+            return Ok(known);
+        }
+        let checkpoints = Checkpoints {
+            recovery_points: self.read_checkpoint(RECOVERY_POINTS)?,
+            log_starts: self.read_checkpoint(LOG_STARTS)?,
+            cleaned: self.read_checkpoint(CLEANED)?,
+        };
+        if self.clean {
+            atomic_file::remove(&self.path.join(CLEAN_SHUTDOWN))?;
+            atomic_file::sync_directory(&self.path)?;
+        }
+        Ok(self.opened.get_or_init(|| checkpoints))
+    }
+
+    /// A checkpoint that is damaged is as none; one that cannot be read may be sound.
+    fn read_checkpoint(&self, file: &str) -> io::Result<HashMap<TopicPartition, Offset>> {
+        match checkpoint::read_offsets(&self.path.join(file)) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::warn!(%error, "a checkpoint is damaged; going on without it");
+                Ok(HashMap::new())
             }
-            checkpoints
-        })
+            read => read,
+        }
     }
 
     fn directory_of(&self, topic_partition: &TopicPartition) -> PathBuf {

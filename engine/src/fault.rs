@@ -58,8 +58,6 @@ pub(crate) struct Seen {
     pub(crate) calls: u64,
     /// Where they are made.
     pub(crate) sites: BTreeSet<Site>,
-    /// Where the one that was struck is made.
-    pub(crate) struck: Option<Site>,
     /// What a power loss leaves.
     pub(crate) durable: Durable,
 }
@@ -74,12 +72,23 @@ pub(crate) struct Durable {
 thread_local! {
     static WRITE: Cell<Option<Fault>> = const { Cell::new(None) };
     static TRUNCATE: Cell<Option<i32>> = const { Cell::new(None) };
+    static COLD: Cell<bool> = const { Cell::new(false) };
     static WATCHED: RefCell<Option<Watched>> = const { RefCell::new(None) };
 }
 
 /// Makes the next write of this thread fail.
 pub(crate) fn inject(fault: Fault) {
     WRITE.set(Some(fault));
+}
+
+/// From now on nothing is in the page cache, as this thread sees it.
+pub(crate) fn set_cold(cold: bool) {
+    COLD.set(cold);
+}
+
+/// Whether what is read must be taken for not cached.
+pub(crate) fn is_cold() -> bool {
+    COLD.get()
 }
 
 /// Takes back a failure that has not struck.
@@ -95,6 +104,21 @@ pub(crate) fn watch(strike: Option<(u64, Strike)>) {
     }));
 }
 
+/// Whether the crash has struck: nothing happens on this thread's disk any more.
+pub(crate) fn has_crashed() -> bool {
+    WATCHED.with_borrow(|watched| watched.as_ref().is_some_and(|watched| watched.crashed))
+}
+
+/// Where the call that was struck is made, if it has been.
+pub(crate) fn struck() -> Option<Site> {
+    WATCHED.with_borrow(|watched| watched.as_ref()?.struck)
+}
+
+/// Ends the watch of a test that unwinds.
+pub(crate) fn give_up() {
+    WATCHED.take();
+}
+
 /// Ends the watch.
 pub(crate) fn unwatch() -> Seen {
     let watched = WATCHED.take().expect("the disk is watched");
@@ -105,7 +129,6 @@ pub(crate) fn unwatch() -> Seen {
     Seen {
         calls: watched.calls,
         sites: watched.sites,
-        struck: watched.struck,
         durable,
     }
 }
@@ -179,8 +202,7 @@ pub(crate) fn before_bytes(
 
 /// Before a call that may get half-way when it is struck.
 fn before_some(site: &Location<'static>, half_way: impl FnOnce()) -> io::Result<()> {
-    let crashed = || WATCHED.with_borrow(|w| w.as_ref().is_some_and(|w| w.crashed));
-    let was_crashed = crashed();
+    let was_crashed = has_crashed();
     before(site).inspect_err(|_| {
         if !was_crashed {
             half_way();

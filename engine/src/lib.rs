@@ -40,6 +40,7 @@ mod hot_tail;
 mod index_entry;
 mod index_map;
 mod index_rule;
+mod last_batch;
 mod leader_epochs;
 mod leftovers;
 mod load;

@@ -7,7 +7,6 @@
 use crate::active_index::ActiveIndex;
 use crate::active_segment::{ActiveSegment, Age};
 use crate::atomic_file;
-use crate::batch_walk::{Located, Walk, find_blocking};
 use crate::checkpoint;
 use crate::config::LogConfig;
 use crate::directory_health::DirectoryHealth;
@@ -17,6 +16,7 @@ use crate::hot_tail::HotTail;
 use crate::index_entry::{Entry, OffsetEntry, TimeEntry};
 use crate::index_map::IndexMap;
 use crate::index_rule::IndexRule;
+use crate::last_batch::{first_timestamp, last_batch};
 use crate::leader_epochs::LeaderEpochs;
 use crate::leftovers;
 use crate::log::{FlushState, Log, Segments, Snapshots};
@@ -428,7 +428,9 @@ pub(crate) fn open_active(
         return Ok(None);
     };
     let newest = offset_index.last();
-    let Some(last) = last_batch(&file, newest, base, Position(length)) else {
+    let Some(last) =
+        last_batch(&file, newest, base, Position(length)).map_err(OpenError::at(&path))?
+    else {
         return Ok(None);
     };
     let txn_index = file_name::path(directory, base, Kind::TxnIndex);
@@ -438,7 +440,7 @@ pub(crate) fn open_active(
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
         Err(error) => return Err(OpenError::at(&txn_index)(error)),
     };
-    let first = first_timestamp(&file, Position(length));
+    let first = first_timestamp(&file, Position(length)).map_err(OpenError::at(&path))?;
     let rule = IndexRule::new(base, config.index_interval_bytes).resume(time_index.last());
     let active = ActiveSegment {
         base_offset: base,
@@ -458,33 +460,4 @@ pub(crate) fn open_active(
     };
     let next = last.map_or(base, |batch| batch.last_offset.next());
     Ok(Some((active, next)))
-}
-
-/// The last batch, found from the newest index entry on; the outer `None` if that entry is wrong or
-/// the bytes up to `end` are not whole batches.
-#[allow(
-    clippy::option_option,
-    reason = "the outer one says whether the walk was sound"
-)]
-fn last_batch(
-    file: &std::fs::File,
-    newest: Option<OffsetEntry>,
-    base: Offset,
-    end: Position,
-) -> Option<Option<Located>> {
-    let start = newest.map_or(Position::ZERO, |entry| entry.position);
-    let (mut first, mut last) = (None, None);
-    find_blocking(file, Walk::new(start, end), |batch| {
-        first.get_or_insert(batch.last_offset);
-        last = Some(*batch);
-        false
-    })
-    .ok()?;
-    let indexed = newest.map(|entry| base + i64::from(entry.relative_offset));
-    (indexed.is_none() || indexed == first).then_some(last)
-}
-
-fn first_timestamp(file: &std::fs::File, end: Position) -> Option<TimestampMs> {
-    let first = find_blocking(file, Walk::new(Position::ZERO, end), |_| true).ok()??;
-    Some(first.max_timestamp)
 }

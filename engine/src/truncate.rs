@@ -37,7 +37,8 @@ impl Log {
         self.check_idle()?;
         if target >= self.log_end {
             // Epochs without records may have been begun at the log's end.
-            if self.epochs.truncate_from_end(self.log_end) {
+            self.epochs_dirty |= self.epochs.truncate_from_end(self.log_end);
+            if self.epochs_dirty {
                 self.store_epochs()?;
             }
             return Ok(Vec::new());

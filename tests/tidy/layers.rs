@@ -46,6 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Programs of their own inside a folder: they may depend on what that folder may, and on it.
 const NESTED: &[(&str, &str)] = &[
     ("protocol/fuzz", "protocol"),
+    ("engine/fuzz", "engine"),
     ("benches/runtime", "benches"),
     ("benches/engine", "benches"),
 ];

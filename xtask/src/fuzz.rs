@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz [MINUTES]`: each fuzz target of protocol/ for so many minutes.
+//! `cargo xtask fuzz [MINUTES]`: each fuzz target for so many minutes.
 //!
 //! Not a part of `check`: it takes a nightly compiler and cargo-fuzz, and finds by chance.
 
@@ -9,6 +9,9 @@ use std::process::Command;
 use crate::step::{Failure, succeed, timed, workspace_root};
 
 const MINUTES_DEFAULT: u64 = 10;
+
+/// Where there are targets.
+const FOLDERS: [&str; 2] = ["protocol/fuzz", "engine/fuzz"];
 
 /// Runs every target in turn, and stops at the first that finds something.
 pub fn run(arguments: &[&str]) -> Result<(), Failure> {
@@ -28,14 +31,21 @@ pub fn run(arguments: &[&str]) -> Result<(), Failure> {
              rustup toolchain install nightly && cargo install cargo-fuzz",
         ));
     }
-    for target in targets(&workspace_root().join("protocol/fuzz/fuzz_targets"))? {
+    for folder in FOLDERS {
+        run_folder(folder, minutes)?;
+    }
+    Ok(())
+}
+
+fn run_folder(folder: &str, minutes: u64) -> Result<(), Failure> {
+    for target in targets(&workspace_root().join(folder).join("fuzz_targets"))? {
         let seconds = format!("-max_total_time={}", minutes * 60);
         let arguments = [
             "+nightly",
             "fuzz",
             "run",
             "--fuzz-dir",
-            "protocol/fuzz",
+            folder,
             &target,
             "--",
             &seconds,
