@@ -380,7 +380,7 @@ impl LogDirectory {
     /// states, leader epochs, names) is made durable first, all at once: the next start believes it
     /// unseen.
     pub fn mark_clean(&self, broker_epoch: BrokerEpoch) -> io::Result<()> {
-        rustix::fs::syncfs(std::fs::File::open(&self.path)?)?;
+        disk::sync_file_system(&disk::open_to_read(&self.path)?)?;
         let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
         atomic_file::replace(&self.path.join(CLEAN_SHUTDOWN), text.as_bytes())
     }

@@ -364,6 +364,16 @@ pub(crate) fn sync_all(file: &File) -> io::Result<()> {
     file.sync_all().map_err(DiskError::of("sync", file))
 }
 
+/// Makes everything on a file's file system durable.
+#[track_caller]
+pub(crate) fn sync_file_system(file: &File) -> io::Result<()> {
+    #[cfg(test)]
+    if fault::sync(Location::caller(), file).map_err(DiskError::of("sync all with", file))? {
+        return Ok(());
+    }
+    rustix::fs::syncfs(file).map_err(|errno| DiskError::of("sync all with", file)(errno.into()))
+}
+
 /// An error that says that a file's content is not what it ought to be.
 pub(crate) fn invalid(file: impl AsFd, what: impl std::fmt::Display) -> io::Error {
     let text = format!("{}: {what}", path_of(file).display());
