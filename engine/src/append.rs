@@ -2,6 +2,7 @@
 //!
 //! The one place where the engine's refusals become Kafka error codes.
 
+use crate::verification::VerificationGuard;
 use bytes::Bytes;
 use protocol::error::ErrorCode;
 use protocol::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs};
@@ -12,9 +13,13 @@ pub enum Origin {
     /// A client's produce request: one batch, offsets from 0, no control records; a batch of a
     /// transaction only if that transaction has already written to this log.
     Client,
-    /// As `Client`, after the transaction coordinator confirmed that the partition is part of
-    /// the transaction (or when that verification is configured away).
+    /// As `Client`, but a batch may be the first of a transaction: verification is configured
+    /// away.
     VerifiedClient,
+    /// As `Client`, but a batch may be the first of a transaction: the transaction coordinator
+    /// confirmed that the partition is part of it, after the guard was given out by
+    /// [`crate::log::Log::begin_verification`]; unless the guard is void by now.
+    Guarded(VerificationGuard),
     /// A group or transaction coordinator on this broker: control records are allowed, sequence
     /// numbers are not checked.
     Coordinator,
@@ -28,7 +33,7 @@ pub enum Origin {
 impl Origin {
     /// Whether a client wrote them.
     pub(crate) fn is_client(self) -> bool {
-        matches!(self, Self::Client | Self::VerifiedClient)
+        matches!(self, Self::Client | Self::VerifiedClient | Self::Guarded(_))
     }
 }
 

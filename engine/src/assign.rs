@@ -303,7 +303,7 @@ impl Assembly<'_> {
     ) -> Result<(), AppendError> {
         let header = &batch.header;
         let rules = match origin {
-            Origin::Client | Origin::VerifiedClient => Rules::Client,
+            Origin::Client | Origin::VerifiedClient | Origin::Guarded(_) => Rules::Client,
             Origin::Coordinator | Origin::Raft => Rules::Coordinator,
             Origin::Leader => Rules::Replica,
         };
@@ -322,8 +322,7 @@ impl Assembly<'_> {
             return producers.stage_marker(&marker, rules);
         }
         let transactional = header.attributes.is_transactional();
-        let unverified = origin == Origin::Client && transactional;
-        if unverified && !producers.has_open_transaction(header.producer_id) {
+        if transactional && !producers.may_be_in_transaction(header.producer_id, origin) {
             return Err(AppendError::InvalidTransaction(
                 "record was not part of an ongoing transaction",
             ));

@@ -14,6 +14,7 @@
 //! `leftovers`, `recovery`, `producer_load`.
 
 mod active_index;
+mod active_producer;
 mod active_segment;
 pub mod append;
 mod append_blocking;
@@ -78,8 +79,10 @@ mod tests;
 mod truncate;
 mod txn_index;
 mod up_conversion;
+mod verification;
 mod write;
 
+pub use active_producer::ActiveProducer;
 pub use close::Closed;
 pub use directory_health::DirectoryHealth;
 pub use disk_error::DiskError;
@@ -100,4 +103,5 @@ pub use read::{PendingRead, Read, ReadError, ReadFrom};
 pub use removal::Removal;
 pub use retention::{Expired, Expiry, Retired};
 pub use txn_index::{AbortedLookup, AbortedTransaction};
+pub use verification::VerificationGuard;
 pub use write::{Write, Written};

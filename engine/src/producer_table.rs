@@ -4,8 +4,9 @@
 //! file the changes are committed, otherwise dropped, and the table is as before. Invariant: what
 //! is staged belongs to the one write in flight.
 
-use crate::append::AppendError;
+use crate::append::{AppendError, Origin};
 use crate::producer_entry::{DataBatch, Marker, ProducerEntry, RememberedBatch, Rules};
+use crate::verification::{VerificationGuard, Verifications};
 use protocol::ids::{Offset, ProducerEpoch, ProducerId, TimestampMs};
 use std::collections::{BTreeMap, HashMap};
 
@@ -44,6 +45,7 @@ pub(crate) struct ProducerTable {
     ongoing: BTreeMap<Offset, ProducerId>,
     /// Ended ones whose marker may still be above the high watermark: first to last offset.
     unreplicated: BTreeMap<Offset, Offset>,
+    verifications: Verifications,
     staged: Staged,
 }
 
@@ -84,6 +86,10 @@ impl ProducerTable {
         batch: &DataBatch,
         rules: Rules,
     ) -> Result<(), AppendError> {
+        if rules == Rules::Client && !self.staged.entries.contains_key(&batch.producer) {
+            let (producer, sequence) = (batch.producer, batch.first_sequence);
+            self.verifications.check_sequence(producer, sequence)?;
+        }
         let mut entry = self.entry(batch.producer);
         let had_transaction = entry.transaction_start.is_some();
         entry.take_data(batch, rules)?;
@@ -118,6 +124,7 @@ impl ProducerTable {
     /// What was staged is in the log now.
     pub(crate) fn commit(&mut self) {
         for (producer, entry) in self.staged.entries.drain() {
+            self.verifications.end(producer);
             self.producers.insert(producer, entry);
         }
         self.ongoing.extend(self.staged.started.drain(..));
@@ -176,8 +183,34 @@ impl ProducerTable {
     }
 
     /// Whether a producer has a transaction open, staged changes included.
-    pub(crate) fn has_open_transaction(&self, producer: ProducerId) -> bool {
+    fn has_open_transaction(&self, producer: ProducerId) -> bool {
         self.entry(producer).transaction_start.is_some()
+    }
+
+    /// Begins to verify the transaction of a producer, unless it has written here.
+    pub(crate) fn begin_verification(
+        &mut self,
+        producer: ProducerId,
+        epoch: ProducerEpoch,
+        sequence: i32,
+        now: TimestampMs,
+    ) -> Option<VerificationGuard> {
+        (!self.has_open_transaction(producer))
+            .then(|| self.verifications.begin(producer, epoch, sequence, now))
+    }
+
+    /// Whether a producer may write a batch of a transaction: it has written of it, or the
+    /// partition is known to be part of it. Staged changes included.
+    pub(crate) fn may_be_in_transaction(&self, producer: ProducerId, origin: Origin) -> bool {
+        let verified = match origin {
+            Origin::Client => false,
+            Origin::Guarded(guard) => {
+                let is_staged = self.staged.entries.contains_key(&producer);
+                !is_staged && self.verifications.stands(producer, guard)
+            }
+            Origin::VerifiedClient | Origin::Coordinator | Origin::Leader | Origin::Raft => true,
+        };
+        verified || self.has_open_transaction(producer)
     }
 
     /// Forgets ended transactions whose markers everybody can read.
@@ -206,6 +239,7 @@ impl ProducerTable {
     pub(crate) fn expire(&mut self, now: TimestampMs, expiration_ms: i64) {
         self.producers
             .retain(|_, entry| !is_expired(entry, now, expiration_ms));
+        self.verifications.expire(now, expiration_ms);
     }
 
     /// Forgets everything.
@@ -213,6 +247,7 @@ impl ProducerTable {
         self.producers.clear();
         self.ongoing.clear();
         self.unreplicated.clear();
+        self.verifications = Verifications::default();
         self.drop_staged();
     }
 

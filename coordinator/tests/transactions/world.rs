@@ -365,7 +365,8 @@ impl World {
         let id = self.chance.below(IDS);
         let under_way = self.asked.len() + self.appends.len() + self.markers.len();
         let recorded = self.recorded.get(&name(id));
-        let Some(of) = recorded.filter(|of| of.state.may_expire() && under_way == 0) else {
+        let recorded = recorded.filter(|of| of.state.may_expire() && under_way == 0);
+        let Some(of) = recorded.filter(|of| of.producer.epoch.0 < i16::MAX - 2) else {
             return;
         };
         let value = TransactionLogValue {

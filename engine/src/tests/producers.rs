@@ -230,6 +230,87 @@ fn a_transaction_must_be_verified_once_and_ends_with_its_marker() {
 }
 
 #[test]
+fn a_guard_is_void_once_the_producer_has_written_or_its_transaction_has_ended() {
+    let place = Place::new(LogConfig::default());
+    let mut log = place.open(Left::Closed);
+    let begin = |log: &mut Log| {
+        let (id, epoch) = (ProducerId(5), ProducerEpoch(0));
+        log.begin_verification(id, epoch, 0, NOW)
+    };
+    let stale = begin(&mut log).expect("it has not written");
+    assert_eq!(
+        begin(&mut log),
+        Some(stale),
+        "the same until something is written"
+    );
+    let send = |log: &mut Log, append| append_all(log, [append]).pop().unwrap();
+    send(&mut log, marker(5, TransactionResult::Abort)).unwrap();
+    let late = send(&mut log, transactional(5, 0, Origin::Guarded(stale)));
+    assert_eq!(late.unwrap_err().code(), ErrorCode::InvalidTxnState);
+
+    let guard = begin(&mut log).expect("it has still not written");
+    assert_ne!(guard, stale);
+    let in_one_write = [
+        transactional(5, 0, Origin::Guarded(guard)),
+        transactional(5, 1, Origin::Client),
+        marker(5, TransactionResult::Commit),
+        transactional(5, 2, Origin::Guarded(guard)),
+    ];
+    let outcomes = append_all(&mut log, in_one_write);
+    assert!(outcomes[..3].iter().all(Result::is_ok), "{outcomes:?}");
+    let late = outcomes[3].clone().unwrap_err();
+    assert_eq!(
+        late.code(),
+        ErrorCode::InvalidTxnState,
+        "the marker is between"
+    );
+
+    let guard = begin(&mut log).expect("the transaction has ended");
+    send(&mut log, transactional(5, 2, Origin::Guarded(guard))).unwrap_err();
+    assert_eq!(
+        log.last_stable_offset(log.log_end_offset()),
+        log.log_end_offset()
+    );
+}
+
+#[test]
+fn a_batch_that_overtakes_an_unverified_one_waits_for_it() {
+    let place = Place::new(LogConfig::default());
+    let mut log = place.open(Left::Closed);
+    let begin = |log: &mut Log, epoch, sequence| {
+        log.begin_verification(ProducerId(5), ProducerEpoch(epoch), sequence, NOW)
+            .expect("it has not written")
+    };
+    let send = |log: &mut Log, append| append_all(log, [append]).pop().unwrap();
+    begin(&mut log, 0, 4);
+    begin(&mut log, 0, 3);
+    let guard = begin(&mut log, 0, 4);
+    let early = send(&mut log, transactional(5, 4, Origin::Guarded(guard)));
+    let early = early.unwrap_err().code();
+    assert_eq!(early, ErrorCode::OutOfOrderSequenceNumber);
+    send(&mut log, transactional(5, 3, Origin::Guarded(guard))).unwrap();
+    send(&mut log, transactional(5, 4, Origin::Guarded(guard))).unwrap();
+}
+
+#[test]
+fn tools_are_told_of_every_producer() {
+    let place = Place::new(LogConfig::default());
+    let mut log = place.open(Left::Closed);
+    append_all(&mut log, [transactional(5, 0, Origin::VerifiedClient)]);
+    append_all(&mut log, [transactional(6, 3, Origin::VerifiedClient)]);
+    append_all(&mut log, [marker(5, TransactionResult::Commit)]);
+    let mut active: Vec<_> = log.active_producers().collect();
+    active.sort_by_key(|producer| producer.id);
+    assert_eq!(active.len(), 2);
+    assert_eq!(active[0].transaction_start, None);
+    assert_eq!((active[0].id, active[0].last_sequence), (ProducerId(5), 0));
+    assert!(active[0].coordinator_epoch >= 0);
+    assert_eq!(active[1].transaction_start, Some(Offset(1)));
+    assert_eq!((active[1].id, active[1].last_sequence), (ProducerId(6), 3));
+    assert_eq!(active[1].coordinator_epoch, -1);
+}
+
+#[test]
 fn the_last_stable_offset_follows_transactions_and_survives_restarts() {
     for left in [None, Some(Left::Closed), Some(crash())] {
         let place = Place::new(LogConfig::default());
