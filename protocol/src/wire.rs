@@ -11,11 +11,13 @@
 
 mod decode;
 pub(crate) mod element;
+mod elements;
 mod encode;
 pub(crate) mod owned;
 mod varint;
 
 pub use decode::{Decoder, Tags};
+pub use elements::{Elements, Iter};
 pub use encode::{Encoded, Encoder, OpenTag, OpenTags, Splice};
 pub use varint::{unsigned_varint_len, varint_len, varlong_len};
 

@@ -8,7 +8,8 @@
 //! Invariants:
 //! - `start <= filled <= capacity`; all memory up to the capacity is initialised.
 //! - A pool keeps at most its limit of unused bytes; what is in use is counted, not refused: the
-//!   server asks [`pool`] and stops reading from sockets while it is over its limit.
+//!   server asks [`pool`] and stops reading from sockets while it is over its limit. What is held
+//!   for a request in other memory is counted with it, by a [`Charge`].
 //! - In debug builds memory is overwritten with [`POISON`] when it is given back, so a test sees
 //!   it if the kernel or a slice still used it.
 
@@ -21,7 +22,7 @@ mod pool;
 mod tests;
 
 use pool::Block;
-pub use pool::{POISON, Pool, pool};
+pub use pool::{Charge, POISON, Pool, pool};
 
 /// The sizes that pools keep. A buffer grows from one to the next, never more than four-fold, so
 /// that a frame that stops half-way has cost a small multiple of what has arrived.

@@ -1,7 +1,7 @@
 //! One connection on the shard that accepted it: frames in, replies out in request order.
 //!
 //! Reading stops while too many of its requests are unanswered, while the shard's buffers are
-//! over their budget, or while another shard's mailbox is full.
+//! over their budget, while a large request waits or is served, or while another shard's mailbox is full.
 //! Invariant: requests are begun in the order they came in.
 
 use std::cell::{Cell, RefCell};
@@ -9,12 +9,14 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use ring::event::Event;
 use ring::net::{Piece, Stream};
 
 use crate::dispatch;
 use crate::frame::FrameReader;
 use crate::reply_queue::{Outcome, ReplyQueue};
+use crate::room::HEAVY_BYTES;
 use crate::shard::Shard;
 
 /// Requests of one connection that may wait for their answers at a time.
@@ -30,6 +32,7 @@ pub struct Connection {
     replies: Rc<ReplyQueue>,
     last_active: Cell<Instant>,
     partial: Cell<bool>,
+    sending: Cell<bool>,
     reason: RefCell<Option<String>>,
     /// Notified when the connection has ended: fetches that wait for it give up.
     pub ended: Event,
@@ -45,6 +48,7 @@ impl Connection {
             replies: ReplyQueue::new(),
             last_active: Cell::new(ring::timer::now()),
             partial: Cell::new(false),
+            sending: Cell::new(false),
             reason: RefCell::new(None),
             ended: Event::new(),
         })
@@ -80,6 +84,11 @@ impl Connection {
         self.partial.get()
     }
 
+    /// Whether answers are being sent.
+    pub fn is_sending(&self) -> bool {
+        self.sending.get()
+    }
+
     /// Whether no request waits for its answer.
     pub fn is_idle(&self) -> bool {
         self.replies.is_empty()
@@ -90,7 +99,10 @@ impl Connection {
         let mut frames = Vec::new();
         loop {
             self.replies.wait_below(REQUESTS_IN_FLIGHT_MAX).await;
-            shard.wait_for_room(reader.partial_bytes()).await;
+            let partial = reader.partial_bytes() > 0;
+            shard
+                .wait_for_room(|| partial || !self.replies.is_empty())
+                .await;
             let (buffer, limit) = reader.take_buffer();
             let (received, buffer) = self.stream.recv_at_most(buffer, limit).await;
             match received {
@@ -107,9 +119,24 @@ impl Connection {
             }
             self.partial.set(reader.partial_bytes() > 0);
             for frame in frames.drain(..) {
-                dispatch::begin(shard, self, frame, self.replies.reserve());
+                self.begin(shard, frame).await;
             }
         }
+    }
+
+    /// Begins a request. A large one waits for its place and is served alone, so that requests of
+    /// one connection stay in order however many pieces they are served in.
+    async fn begin(self: &Rc<Self>, shard: &Rc<Shard>, frame: Bytes) {
+        let weight = dispatch::weight_bytes(&frame);
+        if weight < HEAVY_BYTES {
+            return dispatch::begin(shard, self, frame, None, self.replies.reserve());
+        }
+        self.replies.wait_below(1).await;
+        let place = shard.room.admit(weight).await;
+        // To weigh it took a walk through the whole frame, and to decode it takes another.
+        ring::yield_now().await;
+        dispatch::begin(shard, self, frame, Some(place), self.replies.reserve());
+        self.replies.wait_below(1).await;
     }
 
     async fn write_replies(&self, shard: &Shard) {
@@ -126,12 +153,14 @@ impl Connection {
                     }
                 }
             }
+            self.sending.set(true);
             if !pieces.is_empty()
                 && let Err(error) = self.stream.send_pieces(pieces).await
             {
                 tracing::debug!("sending to {}: {error}", self.peer);
                 return;
             }
+            self.sending.set(false);
             self.last_active.set(ring::timer::now());
             if let Some(reason) = close {
                 self.close(&reason);

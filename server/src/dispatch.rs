@@ -4,6 +4,7 @@
 //! What Kafka answers with a closed connection closes it here too: an unknown or disabled API, an
 //! unsupported version (but for ApiVersions), a header that does not decode.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -16,11 +17,45 @@ use crate::connection::Connection;
 use crate::handle;
 use crate::reply_queue::{Outcome, Slot};
 use crate::request::Request;
+use crate::room::Place;
 use crate::shard::Shard;
 
+/// Frames below this are not worth a look at what their answers may take.
+const WEIGHED_BYTES_MIN: usize = 16 * 1024;
+/// What serving and answering one element of a request's arrays takes at most, but for long texts.
+const BYTES_PER_ELEMENT: usize = 128;
+/// What a frame takes that is decoded whole, for each of its bytes.
+const BYTES_PER_BYTE_DECODED: usize = 32;
+
+/// What a request takes in memory beyond its frame, estimated from the number of its elements. 0 if
+/// that is little, or the frame is not a request.
+pub fn weight_bytes(frame: &Bytes) -> usize {
+    if frame.len() < WEIGHED_BYTES_MIN {
+        return 0;
+    }
+    let Ok((api, version, _)) = api_of(frame) else {
+        return 0;
+    };
+    let mut decoder = Decoder::new(frame);
+    let header_version = api.spec().request_header_version(version);
+    if RequestHeader::decode(&mut decoder, header_version).is_err() {
+        return 0;
+    }
+    match handle::count_elements(api, decoder, version) {
+        Some(elements) => elements.saturating_mul(BYTES_PER_ELEMENT),
+        None => frame.len().saturating_mul(BYTES_PER_BYTE_DECODED),
+    }
+}
+
 /// Begins to serve a frame; its outcome will be in `slot`.
-pub fn begin(shard: &Rc<Shard>, connection: &Rc<Connection>, frame: Bytes, slot: Slot) {
-    match parse(frame, connection) {
+pub fn begin(
+    shard: &Rc<Shard>,
+    connection: &Rc<Connection>,
+    frame: Bytes,
+    place: Option<Place>,
+    slot: Slot,
+) {
+    match parse(frame, place, connection) {
         Err(reason) => slot.fill(Outcome::Close(reason)),
         Ok((request, handler)) => {
             let may_wait_long = request.api == ApiKey::Fetch;
@@ -39,7 +74,8 @@ pub fn begin(shard: &Rc<Shard>, connection: &Rc<Connection>, frame: Bytes, slot:
     }
 }
 
-fn parse(frame: Bytes, connection: &Connection) -> Result<(Request, handle::Handler), String> {
+/// The API of a frame, its version, and its handler.
+fn api_of(frame: &Bytes) -> Result<(ApiKey, i16, handle::Handler), String> {
     let &[key_high, key_low, version_high, version_low] = frame
         .first_chunk()
         .ok_or_else(|| format!("a request of {} bytes has no header", frame.len()))?;
@@ -54,6 +90,15 @@ fn parse(frame: Bytes, connection: &Connection) -> Result<(Request, handle::Hand
         }
         handler = handle::api_versions_unsupported;
     }
+    Ok((api, version, handler))
+}
+
+fn parse(
+    frame: Bytes,
+    place: Option<Place>,
+    connection: &Connection,
+) -> Result<(Request, handle::Handler), String> {
+    let (api, version, handler) = api_of(&frame)?;
     let mut decoder = Decoder::new(&frame);
     let header = RequestHeader::decode(&mut decoder, api.spec().request_header_version(version))
         .map_err(|error| format!("the header of {api:?} does not decode: {error}"))?;
@@ -65,6 +110,7 @@ fn parse(frame: Bytes, connection: &Connection) -> Result<(Request, handle::Hand
         correlation_id: header.correlation_id,
         listener: connection.listener,
         frame: frame.clone(),
+        place: Cell::new(place),
     };
     Ok((request, handler))
 }

@@ -17,6 +17,9 @@ use crate::read::PartRead;
 
 /// A session that was used this recently is evicted for a larger one only.
 const EVICTION_AFTER: Duration = Duration::from_secs(120);
+/// The partitions that all sessions of a shard remember together, about 250 bytes each: beyond it
+/// there are no new sessions, and one that grows is forgotten, so that its client begins anew.
+const PARTS_MAX: usize = 256 * 1024;
 /// Epoch of a request that asks for a new session.
 const INITIAL_EPOCH: i32 = 0;
 /// Epoch of a request that wants no session, or ends one.
@@ -94,6 +97,13 @@ pub struct SessionClaim {
     pub naming: Naming,
 }
 
+impl SessionClaim {
+    /// Whether it goes on with a session, and names only what is new in it.
+    pub fn is_incremental(&self) -> bool {
+        self.epoch != INITIAL_EPOCH && self.epoch != FINAL_EPOCH
+    }
+}
+
 /// How this fetch stands to sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -129,6 +139,8 @@ struct Session {
 /// See the module. Owned by one shard.
 pub struct FetchSessions {
     sessions: HashMap<i32, Session>,
+    /// How many partitions all sessions remember.
+    parts: usize,
     slots_max: usize,
     first_id: i32,
     ids: i32,
@@ -142,6 +154,7 @@ impl FetchSessions {
         let first_id = shard as i32 * ids + 1;
         FetchSessions {
             sessions: HashMap::new(),
+            parts: 0,
             slots_max,
             first_id,
             ids,
@@ -157,8 +170,8 @@ impl FetchSessions {
         forgotten: &[FetchTarget],
         now: Instant,
     ) -> Result<(Standing, Vec<FetchPart>), ErrorCode> {
-        if claim.epoch == INITIAL_EPOCH || claim.epoch == FINAL_EPOCH {
-            self.sessions.remove(&claim.id);
+        if !claim.is_incremental() {
+            self.forget(claim.id);
             let standing = match claim.epoch {
                 INITIAL_EPOCH => Standing::New(claim.naming),
                 _ => Standing::Sessionless,
@@ -175,10 +188,17 @@ impl FetchSessions {
         if session.naming != claim.naming {
             return Err(ErrorCode::FetchSessionTopicIdError);
         }
+        let before = session.parts.len();
         session.update(named, forgotten);
-        if session.parts.is_empty() {
-            self.sessions.remove(&claim.id);
+        let after = session.parts.len();
+        self.parts = self.parts - before + after;
+        if after == 0 {
+            self.forget(claim.id);
             return Ok((Standing::Sessionless, Vec::new()));
+        }
+        if after > before && self.parts > PARTS_MAX {
+            self.forget(claim.id);
+            return Err(ErrorCode::FetchSessionIdNotFound);
         }
         session.last_used = now;
         session.epoch = next_epoch(session.epoch);
@@ -194,6 +214,13 @@ impl FetchSessions {
                 .map(|cached| cached.part.clone())
                 .collect(),
         ))
+    }
+
+    /// Forgets a session: its client begins anew.
+    pub fn forget(&mut self, id: i32) -> bool {
+        let session = self.sessions.remove(&id);
+        self.parts -= session.as_ref().map_or(0, |session| session.parts.len());
+        session.is_some()
     }
 
     /// Ends a fetch: the session id for the reply, and which of `reads` (in the order of the
@@ -235,7 +262,8 @@ impl FetchSessions {
         reads: &[PartRead],
         now: Instant,
     ) -> Option<i32> {
-        if parts.is_empty() || !self.make_room(parts.len(), now) {
+        let is_many = self.parts + parts.len() > PARTS_MAX;
+        if parts.is_empty() || is_many || !self.make_room(parts.len(), now) {
             return None;
         }
         let mut session = Session {
@@ -256,6 +284,7 @@ impl FetchSessions {
                 break id;
             }
         };
+        self.parts += session.parts.len();
         self.sessions.insert(id, session);
         Some(id)
     }
@@ -278,7 +307,7 @@ impl FetchSessions {
             smallest.filter(|(_, session)| session.parts.len() < parts)
         };
         match stale.or_else(smaller).map(|(id, _)| *id) {
-            Some(id) => self.sessions.remove(&id).is_some(),
+            Some(id) => self.forget(id),
             None => false,
         }
     }

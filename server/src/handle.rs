@@ -21,6 +21,7 @@ mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
+mod names;
 mod offset_commit;
 mod offset_fetch;
 mod offset_for_leader_epoch;
@@ -29,12 +30,15 @@ mod produce;
 mod refusal;
 mod unregister_broker;
 mod update_features;
+mod walk;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
 use protocol::api::ApiKey;
+use protocol::messages;
+use protocol::wire::Decoder;
 
 use crate::reply_queue::Outcome;
 use crate::request::Request;
@@ -93,6 +97,29 @@ pub fn of(api: ApiKey) -> Option<Handler> {
         }
         _ => None,
     }
+}
+
+/// How many elements the arrays of a request have in all; None for an API whose requests are decoded
+/// whole, not left in the frame.
+pub fn count_elements(api: ApiKey, mut decoder: Decoder<'_>, version: i16) -> Option<usize> {
+    macro_rules! walk {
+        ($request:path) => {
+            <$request>::decode(&mut decoder, version).err()
+        };
+    }
+    let refused = match api {
+        ApiKey::Produce => walk!(messages::produce::in_frame::ProduceRequest),
+        ApiKey::Fetch => walk!(messages::fetch::in_frame::FetchRequest),
+        ApiKey::ListOffsets => walk!(messages::list_offsets::in_frame::ListOffsetsRequest),
+        ApiKey::Metadata => walk!(messages::metadata::in_frame::MetadataRequest),
+        ApiKey::DeleteRecords => walk!(messages::delete_records::in_frame::DeleteRecordsRequest),
+        ApiKey::OffsetForLeaderEpoch => {
+            walk!(messages::offset_for_leader_epoch::in_frame::OffsetForLeaderEpochRequest)
+        }
+        _ => return None,
+    };
+    // What does not decode is refused by its handler, and takes nothing.
+    Some(refused.map_or(decoder.elements_seen(), |_| 0))
 }
 
 /// The handler of an ApiVersions request of a version this node does not know.

@@ -46,6 +46,7 @@ mod reply_queue;
 mod request;
 mod retention;
 mod revival;
+mod room;
 mod scatter;
 mod shard;
 mod start;

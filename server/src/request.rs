@@ -1,13 +1,28 @@
 //! One request: its frame, its header, and how its reply is put together.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use protocol::api::ApiKey;
 use protocol::messages::header::ResponseHeader;
 use protocol::wire::{DecodeError, Decoder, EncodeError, Encoded, Encoder};
+use ring::buffer::Charge;
 use ring::net::Piece;
 
 use crate::frame::SIZE_PREFIX_BYTES;
 use crate::reply_queue::Outcome;
+use crate::room::{HEAVY_BYTES, Place};
+use crate::shard::Shard;
+
+/// Texts of errors are in a reply while it is shorter than this and so many times the frame.
+const TEXTS_BASE_BYTES: usize = 1024 * 1024;
+const TEXTS_PER_FRAME_BYTE: usize = 4;
+/// Replies from this size on are in the shard's account of memory.
+const CHARGED_BYTES_MIN: usize = 16 * 1024;
+/// What the arrays of a request that is decoded whole may take, for each byte of the frame, and
+/// beyond that. The largest element by far is a string of no bytes: 24 for one.
+const BUDGET_PER_FRAME_BYTE: usize = 32;
+const BUDGET_BASE_BYTES: usize = 64 * 1024;
 
 /// A request whose header is read and whose version is supported.
 pub struct Request {
@@ -23,6 +38,8 @@ pub struct Request {
     pub correlation_id: i32,
     /// The listener it came in by: which advertised address the client is told.
     pub listener: usize,
+    /// Its place among the large requests, until its reply is sent.
+    pub place: Cell<Option<Place>>,
 }
 
 impl Request {
@@ -36,7 +53,8 @@ impl Request {
         &'a self,
         decode: impl FnOnce(&mut Decoder<'a>, i16) -> Result<T, DecodeError>,
     ) -> Result<T, Outcome> {
-        let mut decoder = Decoder::new(&self.frame[self.body_at..]);
+        let budget = BUDGET_PER_FRAME_BYTE * self.frame.len() + BUDGET_BASE_BYTES;
+        let mut decoder = Decoder::with_budget(&self.frame[self.body_at..], budget);
         decode(&mut decoder, self.api_version).map_err(|error| {
             Outcome::Close(format!(
                 "{:?} version {} does not decode: {error}",
@@ -64,17 +82,40 @@ impl Request {
         encode: impl FnOnce(&T, &mut Encoder, i16) -> Result<(), EncodeError>,
         slice: impl FnMut(u64) -> Piece,
     ) -> Outcome {
+        let mut encoder = self.begin_reply();
+        // An error sticks to the encoder.
+        let _ = encode(body, &mut encoder, self.api_version);
+        self.finish_reply_with_slices(encoder, slice)
+    }
+
+    /// A reply with its header and no body yet: for bodies that are written piece by piece, so that
+    /// they are never held in another form.
+    pub fn begin_reply(&self) -> Encoder {
         let mut encoder = Encoder::new();
-        encoder.i32(0); // The size, filled in below.
+        encoder.i32(0); // The size, filled in at the end.
         let header = ResponseHeader {
             correlation_id: self.correlation_id,
         };
         let header_version = self.api.spec().response_header_version(self.api_version);
-        let encoded = header
-            .encode(&mut encoder, header_version)
-            .and_then(|()| encode(body, &mut encoder, self.api_version));
-        match encoded {
-            Ok(()) => Outcome::Reply(pieces(encoder.finish(), slice)),
+        // An error sticks to the encoder.
+        let _ = header.encode(&mut encoder, header_version);
+        encoder
+    }
+
+    /// The reply whose body is written.
+    pub fn finish_reply(&self, encoder: Encoder) -> Outcome {
+        self.finish_reply_with_slices(encoder, |_| unreachable!("this reply has no file slices"))
+    }
+
+    /// The same with record sets from files.
+    pub fn finish_reply_with_slices(
+        &self,
+        encoder: Encoder,
+        slice: impl FnMut(u64) -> Piece,
+    ) -> Outcome {
+        let fits = i32::try_from(encoder.wire_len()).map_err(|_| EncodeError::TooLong);
+        match encoder.status().and(fits.map(drop)) {
+            Ok(()) => Outcome::Reply(pieces(encoder.finish(), slice, self.place.take())),
             Err(error) => {
                 let version = self.api_version;
                 tracing::error!(
@@ -85,14 +126,65 @@ impl Request {
             }
         }
     }
+
+    /// Whether a reply that is this long already has room for the texts of errors, which clients
+    /// only show: they may be many times as long as what is wrong.
+    pub fn has_room_for_texts(&self, encoder: &Encoder) -> bool {
+        encoder.len() < TEXTS_BASE_BYTES + TEXTS_PER_FRAME_BYTE * self.frame.len()
+    }
+
+    /// Waits until the shard has room for a reply of `bytes`, which is much larger than the request.
+    pub async fn wait_for_room(&self, shard: &Shard, bytes: usize) {
+        let mut place = self.place.take();
+        if place.is_none() && bytes >= HEAVY_BYTES {
+            place = Some(shard.room.admit(bytes).await);
+        }
+        self.place.set(place);
+    }
 }
 
-fn pieces(encoded: Encoded, mut slice: impl FnMut(u64) -> Piece) -> Vec<Piece> {
+/// The bytes of a reply, in the shard's account until they are sent.
+struct Held {
+    bytes: Vec<u8>,
+    _place: Option<Place>,
+    _charge: Option<Charge>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The bytes of a reply; what is small is not worth an account.
+fn held(bytes: Vec<u8>, mut place: Option<Place>) -> Bytes {
+    if bytes.capacity() < CHARGED_BYTES_MIN && place.is_none() {
+        return Bytes::from(bytes);
+    }
+    let charge = match &mut place {
+        Some(place) => {
+            place.resize(bytes.capacity());
+            None
+        }
+        None => Some(Charge::new(bytes.capacity())),
+    };
+    Bytes::from_owner(Held {
+        bytes,
+        _place: place,
+        _charge: charge,
+    })
+}
+
+fn pieces(
+    encoded: Encoded,
+    mut slice: impl FnMut(u64) -> Piece,
+    place: Option<Place>,
+) -> Vec<Piece> {
     let Encoded { mut bytes, splices } = encoded;
     let external: usize = splices.iter().map(|splice| splice.len as usize).sum();
     let size = (bytes.len() + external - SIZE_PREFIX_BYTES) as i32;
     bytes[..SIZE_PREFIX_BYTES].copy_from_slice(&size.to_be_bytes());
-    let bytes = Bytes::from(bytes);
+    let bytes = held(bytes, place);
     let mut pieces = Vec::with_capacity(2 * splices.len() + 1);
     let mut at = 0;
     for splice in splices {

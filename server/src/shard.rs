@@ -28,6 +28,7 @@ use crate::offline;
 use crate::partition::{Partition, PartitionKey};
 use crate::producer_ids::ProducerIds;
 use crate::revival::Turns;
+use crate::room::Room;
 use crate::watches::Watches;
 
 /// Which shard, from 0.
@@ -41,6 +42,8 @@ pub const METADATA_SHARD: ShardId = ShardId(0);
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
 /// A request that has begun to arrive must go on arriving, or its connection is closed.
 const PARTIAL_REQUEST_IDLE_MAX: Duration = Duration::from_secs(30);
+/// An answer must be taken in this time if others wait for the memory it holds.
+const ANSWER_UNTAKEN_MAX: Duration = Duration::from_secs(30);
 /// While this many letters wait for a full mailbox, no connection is read.
 const LETTERS_WAITING_MAX: usize = 256;
 
@@ -66,6 +69,8 @@ pub struct Shard {
     pub groups: Drivers<Groups>,
     /// On [`METADATA_SHARD`] only.
     pub metadata: Option<Rc<MetadataLog>>,
+    /// Whose turn it is to begin a large request.
+    pub room: Room,
     /// Whose turn it is to make and give up logs.
     pub turns: Turns,
     /// The offset of the image's last record, or of one before it: it only grows.
@@ -106,6 +111,7 @@ impl Shard {
             producer_ids: ProducerIds::default(),
             groups: Drivers::default(),
             metadata,
+            room: Room::default(),
             turns: Turns::default(),
             metadata_offset: Cell::new(Offset(registered_at)),
             ended,
@@ -201,14 +207,13 @@ impl Shard {
         }
     }
 
-    /// Waits while this shard has more in hand than it may: `partial_bytes` is what the asking
-    /// connection itself holds of a request that is still arriving.
-    pub async fn wait_for_room(&self, partial_bytes: usize) {
+    /// Waits while this shard has more in hand than it may. A connection that `holds` nothing, neither
+    /// part of a request nor one that is not answered, may always receive the first bytes of one.
+    pub async fn wait_for_room(&self, holds: impl Fn() -> bool) {
         let pool = ring::buffer::pool();
         loop {
             let letters = self.post_office.backlog() >= LETTERS_WAITING_MAX;
-            // A connection that holds nothing may always receive the first bytes of a request.
-            if !letters && (partial_bytes == 0 || !pool.is_over_limit()) {
+            if !letters && (!pool.is_over_limit() || !holds()) {
                 return;
             }
             ring::timer::sleep(Duration::from_millis(1)).await;
@@ -290,8 +295,11 @@ impl Shard {
         let idle_max = self.config.connections_max_idle;
         for connection in self.connections.borrow().values() {
             let idle = now.saturating_duration_since(connection.last_active());
+            let stalls_others = self.room.is_full() && connection.is_sending();
             if connection.is_partial() && idle > PARTIAL_REQUEST_IDLE_MAX {
                 connection.close("a request stopped arriving half way");
+            } else if stalls_others && idle > ANSWER_UNTAKEN_MAX {
+                connection.close("its answers are not taken, and others wait for the memory");
             } else if idle_max.is_some_and(|max| idle > max) && connection.is_idle() {
                 connection.close("idle for longer than connections.max.idle.ms");
             }

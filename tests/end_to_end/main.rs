@@ -14,6 +14,7 @@ mod dump_log;
 mod flights_survive;
 mod footprint;
 mod groups;
+mod hostile_counts;
 mod hostile_input;
 mod idempotence;
 mod java_clients;

@@ -272,13 +272,30 @@ impl Node {
 
     /// How much memory of the process is resident.
     pub fn resident_bytes(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// How much of it was resident at most since the start, or since `reset_peak_bytes`.
+    pub fn peak_bytes(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// Begins a new measurement of the peak; gives what is resident now.
+    pub fn reset_peak_bytes(&self) -> u64 {
+        const PEAK_RESIDENT: &str = "5";
+        let path = format!("/proc/{}/clear_refs", self.child.id());
+        fs::write(path, PEAK_RESIDENT).expect("the peak of a process of ours is reset");
+        self.peak_bytes()
+    }
+
+    fn status_bytes(&self, key: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = fs::read_to_string(path).expect("the node runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
         let kib = line
             .and_then(|line| line.trim().strip_suffix(" kB"))
-            .expect("VmRSS in kB");
-        kib.trim().parse::<u64>().expect("VmRSS is a number") * 1024
+            .expect("memory is told in kB");
+        kib.trim().parse::<u64>().expect("memory is a number") * 1024
     }
 
     /// What the node wrote to standard output and standard error so far, over all its starts.

@@ -156,6 +156,11 @@ impl Connection {
         Ok(correlations)
     }
 
+    /// Waits this long for an answer, where a minute may be too short.
+    pub fn be_patient(&mut self, patience: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(patience))
+    }
+
     /// Closes this side for sending; the node sees the end of the stream.
     pub fn finish_sending(&mut self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)

@@ -222,6 +222,121 @@ impl<'a> AddPartitionsToTxnTopic<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::AddPartitionsToTxnRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct AddPartitionsToTxnRequest<'a> {
+        /// Versions 4 to 5.
+        pub transactions: Elements<'a, AddPartitionsToTxnTransaction<'a>>,
+        /// Versions 0 to 3.
+        pub v3_and_below_transactional_id: Cow<'a, str>,
+        /// Versions 0 to 3.
+        pub v3_and_below_producer_id: i64,
+        /// Versions 0 to 3.
+        pub v3_and_below_producer_epoch: i16,
+        /// Versions 0 to 3.
+        pub v3_and_below_topics: Elements<'a, AddPartitionsToTxnTopic<'a>>,
+    }
+
+    impl<'a> AddPartitionsToTxnRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::AddPartitionsToTxnRequest::VERSION_MIN
+                ..=super::AddPartitionsToTxnRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 3));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let transactions = if version >= 4 {
+                d.elements(14, version, AddPartitionsToTxnTransaction::read)
+            } else {
+                Elements::empty()
+            };
+            let v3_and_below_transactional_id = if version <= 3 {
+                d.string()
+            } else {
+                Cow::Borrowed("")
+            };
+            let v3_and_below_producer_id = if version <= 3 { d.i64() } else { 0 };
+            let v3_and_below_producer_epoch = if version <= 3 { d.i16() } else { 0 };
+            let v3_and_below_topics = if version <= 3 {
+                d.elements(3, version, AddPartitionsToTxnTopic::read)
+            } else {
+                Elements::empty()
+            };
+            d.skip_tags();
+            Self {
+                transactions,
+                v3_and_below_transactional_id,
+                v3_and_below_producer_id,
+                v3_and_below_producer_epoch,
+                v3_and_below_topics,
+            }
+        }
+    }
+
+    /// [`super::AddPartitionsToTxnTransaction`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct AddPartitionsToTxnTransaction<'a> {
+        /// Versions 4 to 5.
+        pub transactional_id: Cow<'a, str>,
+        /// Versions 4 to 5.
+        pub producer_id: i64,
+        /// Versions 4 to 5.
+        pub producer_epoch: i16,
+        /// Versions 4 to 5; default false.
+        pub verify_only: bool,
+        /// Versions 4 to 5.
+        pub topics: Elements<'a, AddPartitionsToTxnTopic<'a>>,
+    }
+
+    impl<'a> AddPartitionsToTxnTransaction<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let transactional_id = d.string();
+            let producer_id = d.i64();
+            let producer_epoch = d.i16();
+            let verify_only = d.bool();
+            let topics = d.elements(3, version, AddPartitionsToTxnTopic::read);
+            d.skip_tags();
+            Self {
+                transactional_id,
+                producer_id,
+                producer_epoch,
+                verify_only,
+                topics,
+            }
+        }
+    }
+
+    /// [`super::AddPartitionsToTxnTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct AddPartitionsToTxnTopic<'a> {
+        /// Versions 0 to 5.
+        pub name: Cow<'a, str>,
+        /// Versions 0 to 5.
+        pub partitions: Elements<'a, i32>,
+    }
+
+    impl<'a> AddPartitionsToTxnTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let partitions = d.elements(4, version, element::read_i32);
+            d.skip_tags();
+            Self { name, partitions }
+        }
+    }
+}
+
 /// The response of API 24, versions 0 and up, flexible from 3.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct AddPartitionsToTxnResponse<'a> {
@@ -263,6 +378,13 @@ impl<'a> AddPartitionsToTxnResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `results_by_topic_v3_and_below`, of which `count` are written next, and then
+    /// what is behind them (`end_results_by_topic_v3_and_below`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 3));
+        self.begin_results_by_topic_v3_and_below(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> AddPartitionsToTxnResponse<'static> {
         AddPartitionsToTxnResponse {
@@ -301,7 +423,8 @@ impl<'a> AddPartitionsToTxnResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         if version >= 4 {
             e.i16(self.error_code);
@@ -324,6 +447,33 @@ impl<'a> AddPartitionsToTxnResponse<'a> {
         } else if !self.results_by_topic_v3_and_below.is_empty() {
             e.not_in_version("results_by_topic_v3_and_below", version);
         }
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `results_by_topic_v3_and_below`, of which `count` are written next.
+    pub fn begin_results_by_topic_v3_and_below(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        if version >= 4 {
+            e.i16(self.error_code);
+        }
+        if version >= 4 {
+            e.array(
+                &self.results_by_transaction,
+                version,
+                AddPartitionsToTxnResult::write,
+            );
+        } else if !self.results_by_transaction.is_empty() {
+            e.not_in_version("results_by_transaction", version);
+        }
+        if version <= 3 {
+            e.array_len(count);
+        } else if !self.results_by_topic_v3_and_below.is_empty() {
+            e.not_in_version("results_by_topic_v3_and_below", version);
+        }
+    }
+
+    /// Writes what is behind the elements of `results_by_topic_v3_and_below`.
+    pub fn end_results_by_topic_v3_and_below(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -359,13 +509,25 @@ impl<'a> AddPartitionsToTxnResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.transactional_id);
         e.array(
             &self.topic_results,
             version,
             AddPartitionsToTxnTopicResult::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topic_results`, of which `count` are written next.
+    pub fn begin_topic_results(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.transactional_id);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topic_results`.
+    pub fn end_topic_results(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -398,13 +560,25 @@ impl<'a> AddPartitionsToTxnTopicResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.array(
             &self.results_by_partition,
             version,
             AddPartitionsToTxnPartitionResult::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `results_by_partition`, of which `count` are written next.
+    pub fn begin_results_by_partition(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `results_by_partition`.
+    pub fn end_results_by_partition(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -429,7 +603,8 @@ impl AddPartitionsToTxnPartitionResult {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.partition_index);
         e.i16(self.partition_error_code);
         e.no_tags();

@@ -185,6 +185,64 @@ impl<'a> OpData<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::AlterClientQuotasRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct AlterClientQuotasRequest<'a> {
+        /// Versions 0 to 1.
+        pub entries: Elements<'a, RequestEntryData<'a>>,
+        /// Versions 0 to 1.
+        pub validate_only: bool,
+    }
+
+    impl<'a> AlterClientQuotasRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::AlterClientQuotasRequest::VERSION_MIN
+                ..=super::AlterClientQuotasRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 1));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let entries = d.elements(3, version, RequestEntryData::read);
+            let validate_only = d.bool();
+            d.skip_tags();
+            Self {
+                entries,
+                validate_only,
+            }
+        }
+    }
+
+    /// [`super::RequestEntryData`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct RequestEntryData<'a> {
+        /// Versions 0 to 1.
+        pub entity: Elements<'a, RequestEntityData<'a>>,
+        /// Versions 0 to 1.
+        pub ops: Elements<'a, OpData<'a>>,
+    }
+
+    impl<'a> RequestEntryData<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let entity = d.elements(3, version, RequestEntityData::read);
+            let ops = d.elements(11, version, OpData::read);
+            d.skip_tags();
+            Self { entity, ops }
+        }
+    }
+}
+
 /// The response of API 49, versions 0 and up, flexible from 1.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct AlterClientQuotasResponse<'a> {
@@ -222,6 +280,13 @@ impl<'a> AlterClientQuotasResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `entries`, of which `count` are written next, and then
+    /// what is behind them (`end_entries`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 1));
+        self.begin_entries(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> AlterClientQuotasResponse<'static> {
         AlterClientQuotasResponse {
@@ -240,9 +305,21 @@ impl<'a> AlterClientQuotasResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(&self.entries, version, ResponseEntryData::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `entries`, of which `count` are written next.
+    pub fn begin_entries(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `entries`.
+    pub fn end_entries(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -290,10 +367,23 @@ impl<'a> ResponseEntryData<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.array(&self.entity, version, ResponseEntityData::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `entity`, of which `count` are written next.
+    pub fn begin_entity(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `entity`.
+    pub fn end_entity(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -335,7 +425,8 @@ impl<'a> ResponseEntityData<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.entity_type);
         e.nullable_string(self.entity_name.as_deref());
         e.no_tags();

@@ -154,6 +154,70 @@ impl<'a> AlterableConfig<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::AlterConfigsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct AlterConfigsRequest<'a> {
+        /// Versions 0 to 2.
+        pub resources: Elements<'a, AlterConfigsResource<'a>>,
+        /// Versions 0 to 2.
+        pub validate_only: bool,
+    }
+
+    impl<'a> AlterConfigsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::AlterConfigsRequest::VERSION_MIN..=super::AlterConfigsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 2));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let resources = d.elements(4, version, AlterConfigsResource::read);
+            let validate_only = d.bool();
+            d.skip_tags();
+            Self {
+                resources,
+                validate_only,
+            }
+        }
+    }
+
+    /// [`super::AlterConfigsResource`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct AlterConfigsResource<'a> {
+        /// Versions 0 to 2.
+        pub resource_type: i8,
+        /// Versions 0 to 2.
+        pub resource_name: Cow<'a, str>,
+        /// Versions 0 to 2.
+        pub configs: Elements<'a, AlterableConfig<'a>>,
+    }
+
+    impl<'a> AlterConfigsResource<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let resource_type = d.i8();
+            let resource_name = d.string();
+            let configs = d.elements(3, version, AlterableConfig::read);
+            d.skip_tags();
+            Self {
+                resource_type,
+                resource_name,
+                configs,
+            }
+        }
+    }
+}
+
 /// The response of API 33, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct AlterConfigsResponse<'a> {
@@ -191,6 +255,13 @@ impl<'a> AlterConfigsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `responses`, of which `count` are written next, and then
+    /// what is behind them (`end_responses`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 2));
+        self.begin_responses(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> AlterConfigsResponse<'static> {
         AlterConfigsResponse {
@@ -209,13 +280,25 @@ impl<'a> AlterConfigsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(
             &self.responses,
             version,
             AlterConfigsResourceResponse::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `responses`, of which `count` are written next.
+    pub fn begin_responses(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `responses`.
+    pub fn end_responses(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -269,7 +352,8 @@ impl<'a> AlterConfigsResourceResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.i8(self.resource_type);

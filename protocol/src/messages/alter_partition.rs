@@ -242,6 +242,124 @@ impl BrokerState {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::AlterPartitionRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct AlterPartitionRequest<'a> {
+        /// Versions 0 to 3.
+        pub broker_id: i32,
+        /// Versions 0 to 3; default -1.
+        pub broker_epoch: i64,
+        /// Versions 0 to 3.
+        pub topics: Elements<'a, RequestTopicData<'a>>,
+    }
+
+    impl<'a> AlterPartitionRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::AlterPartitionRequest::VERSION_MIN
+                ..=super::AlterPartitionRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::Flexible);
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let broker_id = d.i32();
+            let broker_epoch = d.i64();
+            let topics = d.elements(3, version, RequestTopicData::read);
+            d.skip_tags();
+            Self {
+                broker_id,
+                broker_epoch,
+                topics,
+            }
+        }
+    }
+
+    /// [`super::RequestTopicData`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct RequestTopicData<'a> {
+        /// Versions 0 to 1.
+        pub topic_name: Cow<'a, str>,
+        /// Versions 2 to 3.
+        pub topic_id: Uuid,
+        /// Versions 0 to 3.
+        pub partitions: Elements<'a, RequestPartitionData<'a>>,
+    }
+
+    impl<'a> RequestTopicData<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topic_name = if version <= 1 {
+                d.string()
+            } else {
+                Cow::Borrowed("")
+            };
+            let topic_id = if version >= 2 { d.uuid() } else { Uuid::ZERO };
+            let partitions = d.elements(14, version, RequestPartitionData::read);
+            d.skip_tags();
+            Self {
+                topic_name,
+                topic_id,
+                partitions,
+            }
+        }
+    }
+
+    /// [`super::RequestPartitionData`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct RequestPartitionData<'a> {
+        /// Versions 0 to 3.
+        pub partition_index: i32,
+        /// Versions 0 to 3.
+        pub leader_epoch: i32,
+        /// Versions 0 to 2.
+        pub new_isr: Elements<'a, i32>,
+        /// Version 3.
+        pub new_isr_with_epochs: Elements<'a, BrokerState>,
+        /// Versions 1 to 3; default 0.
+        pub leader_recovery_state: i8,
+        /// Versions 0 to 3.
+        pub partition_epoch: i32,
+    }
+
+    impl<'a> RequestPartitionData<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let partition_index = d.i32();
+            let leader_epoch = d.i32();
+            let new_isr = if version <= 2 {
+                d.elements(4, version, element::read_i32)
+            } else {
+                Elements::empty()
+            };
+            let new_isr_with_epochs = if version >= 3 {
+                d.elements(13, version, BrokerState::read)
+            } else {
+                Elements::empty()
+            };
+            let leader_recovery_state = if version >= 1 { d.i8() } else { 0 };
+            let partition_epoch = d.i32();
+            d.skip_tags();
+            Self {
+                partition_index,
+                leader_epoch,
+                new_isr,
+                new_isr_with_epochs,
+                leader_recovery_state,
+                partition_epoch,
+            }
+        }
+    }
+}
+
 /// The response of API 56, versions 0 and up, flexible from 0.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct AlterPartitionResponse<'a> {
@@ -281,6 +399,13 @@ impl<'a> AlterPartitionResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `topics`, of which `count` are written next, and then
+    /// what is behind them (`end_topics`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_topics(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> AlterPartitionResponse<'static> {
         AlterPartitionResponse {
@@ -302,10 +427,23 @@ impl<'a> AlterPartitionResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.array(&self.topics, version, ResponseTopicData::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.i16(self.error_code);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -347,7 +485,8 @@ impl<'a> ResponseTopicData<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version <= 1 {
             e.string(&self.topic_name);
         }
@@ -355,6 +494,22 @@ impl<'a> ResponseTopicData<'a> {
             e.uuid(self.topic_id);
         }
         e.array(&self.partitions, version, ResponsePartitionData::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, version: i16, count: usize) {
+        if version <= 1 {
+            e.string(&self.topic_name);
+        }
+        if version >= 2 {
+            e.uuid(self.topic_id);
+        }
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -399,7 +554,8 @@ impl ResponsePartitionData {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         e.i32(self.leader_id);

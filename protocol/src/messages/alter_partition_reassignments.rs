@@ -138,6 +138,82 @@ impl ReassignablePartition {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::AlterPartitionReassignmentsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct AlterPartitionReassignmentsRequest<'a> {
+        /// Version 0; default 60000.
+        pub timeout_ms: i32,
+        /// Version 0.
+        pub topics: Elements<'a, ReassignableTopic<'a>>,
+    }
+
+    impl<'a> AlterPartitionReassignmentsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::AlterPartitionReassignmentsRequest::VERSION_MIN
+                ..=super::AlterPartitionReassignmentsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::Flexible);
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let timeout_ms = d.i32();
+            let topics = d.elements(3, version, ReassignableTopic::read);
+            d.skip_tags();
+            Self { timeout_ms, topics }
+        }
+    }
+
+    /// [`super::ReassignableTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct ReassignableTopic<'a> {
+        /// Version 0.
+        pub name: Cow<'a, str>,
+        /// Version 0.
+        pub partitions: Elements<'a, ReassignablePartition<'a>>,
+    }
+
+    impl<'a> ReassignableTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let partitions = d.elements(6, version, ReassignablePartition::read);
+            d.skip_tags();
+            Self { name, partitions }
+        }
+    }
+
+    /// [`super::ReassignablePartition`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct ReassignablePartition<'a> {
+        /// Version 0.
+        pub partition_index: i32,
+        /// Version 0; nullable in 0; default null.
+        pub replicas: Option<Elements<'a, i32>>,
+    }
+
+    impl<'a> ReassignablePartition<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let partition_index = d.i32();
+            let replicas = d.nullable_elements(4, version, element::read_i32);
+            d.skip_tags();
+            Self {
+                partition_index,
+                replicas,
+            }
+        }
+    }
+}
+
 /// The response of API 45, versions 0, flexible from 0.
 #[derive(Clone, PartialEq, Debug)]
 pub struct AlterPartitionReassignmentsResponse<'a> {
@@ -190,6 +266,13 @@ impl<'a> AlterPartitionReassignmentsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `responses`, of which `count` are written next, and then
+    /// what is behind them (`end_responses`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_responses(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> AlterPartitionReassignmentsResponse<'static> {
         AlterPartitionReassignmentsResponse {
@@ -214,11 +297,25 @@ impl<'a> AlterPartitionReassignmentsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.array(&self.responses, version, ReassignableTopicResponse::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `responses`, of which `count` are written next.
+    pub fn begin_responses(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `responses`.
+    pub fn end_responses(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -248,13 +345,25 @@ impl<'a> ReassignableTopicResponse<'a> {
         Self { name, partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.array(
             &self.partitions,
             version,
             ReassignablePartitionResponse::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -302,7 +411,8 @@ impl<'a> ReassignablePartitionResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());

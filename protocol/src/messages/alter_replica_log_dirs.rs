@@ -129,6 +129,76 @@ impl<'a> AlterReplicaLogDirTopic<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::AlterReplicaLogDirsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct AlterReplicaLogDirsRequest<'a> {
+        /// Versions 0 to 2.
+        pub dirs: Elements<'a, AlterReplicaLogDir<'a>>,
+    }
+
+    impl<'a> AlterReplicaLogDirsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::AlterReplicaLogDirsRequest::VERSION_MIN
+                ..=super::AlterReplicaLogDirsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 2));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let dirs = d.elements(3, version, AlterReplicaLogDir::read);
+            d.skip_tags();
+            Self { dirs }
+        }
+    }
+
+    /// [`super::AlterReplicaLogDir`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct AlterReplicaLogDir<'a> {
+        /// Versions 0 to 2.
+        pub path: Cow<'a, str>,
+        /// Versions 0 to 2.
+        pub topics: Elements<'a, AlterReplicaLogDirTopic<'a>>,
+    }
+
+    impl<'a> AlterReplicaLogDir<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let path = d.string();
+            let topics = d.elements(3, version, AlterReplicaLogDirTopic::read);
+            d.skip_tags();
+            Self { path, topics }
+        }
+    }
+
+    /// [`super::AlterReplicaLogDirTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct AlterReplicaLogDirTopic<'a> {
+        /// Versions 0 to 2.
+        pub name: Cow<'a, str>,
+        /// Versions 0 to 2.
+        pub partitions: Elements<'a, i32>,
+    }
+
+    impl<'a> AlterReplicaLogDirTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let partitions = d.elements(4, version, element::read_i32);
+            d.skip_tags();
+            Self { name, partitions }
+        }
+    }
+}
+
 /// The response of API 34, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct AlterReplicaLogDirsResponse<'a> {
@@ -166,6 +236,13 @@ impl<'a> AlterReplicaLogDirsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `results`, of which `count` are written next, and then
+    /// what is behind them (`end_results`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 2));
+        self.begin_results(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> AlterReplicaLogDirsResponse<'static> {
         AlterReplicaLogDirsResponse {
@@ -184,9 +261,21 @@ impl<'a> AlterReplicaLogDirsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(&self.results, version, AlterReplicaLogDirTopicResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `results`, of which `count` are written next.
+    pub fn begin_results(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `results`.
+    pub fn end_results(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -219,13 +308,25 @@ impl<'a> AlterReplicaLogDirTopicResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.topic_name);
         e.array(
             &self.partitions,
             version,
             AlterReplicaLogDirPartitionResult::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.topic_name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -250,7 +351,8 @@ impl AlterReplicaLogDirPartitionResult {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         e.no_tags();

@@ -157,6 +157,46 @@ impl<'a> ScramCredentialUpsertion<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::AlterUserScramCredentialsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct AlterUserScramCredentialsRequest<'a> {
+        /// Version 0.
+        pub deletions: Elements<'a, ScramCredentialDeletion<'a>>,
+        /// Version 0.
+        pub upsertions: Elements<'a, ScramCredentialUpsertion<'a>>,
+    }
+
+    impl<'a> AlterUserScramCredentialsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::AlterUserScramCredentialsRequest::VERSION_MIN
+                ..=super::AlterUserScramCredentialsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::Flexible);
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let deletions = d.elements(3, version, ScramCredentialDeletion::read);
+            let upsertions = d.elements(9, version, ScramCredentialUpsertion::read);
+            d.skip_tags();
+            Self {
+                deletions,
+                upsertions,
+            }
+        }
+    }
+}
+
 /// The response of API 51, versions 0, flexible from 0.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct AlterUserScramCredentialsResponse<'a> {
@@ -194,6 +234,13 @@ impl<'a> AlterUserScramCredentialsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `results`, of which `count` are written next, and then
+    /// what is behind them (`end_results`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_results(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> AlterUserScramCredentialsResponse<'static> {
         AlterUserScramCredentialsResponse {
@@ -212,13 +259,25 @@ impl<'a> AlterUserScramCredentialsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(
             &self.results,
             version,
             AlterUserScramCredentialsResult::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `results`, of which `count` are written next.
+    pub fn begin_results(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `results`.
+    pub fn end_results(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -266,7 +325,8 @@ impl<'a> AlterUserScramCredentialsResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.user);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());

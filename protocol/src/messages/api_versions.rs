@@ -145,6 +145,13 @@ impl<'a> ApiVersionsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `api_keys`, of which `count` are written next, and then
+    /// what is behind them (`end_api_keys`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 3));
+        self.begin_api_keys(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> ApiVersionsResponse<'static> {
         ApiVersionsResponse {
@@ -193,9 +200,55 @@ impl<'a> ApiVersionsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.array(&self.api_keys, version, ApiVersion::write);
+        if version >= 1 {
+            e.i32(self.throttle_time_ms);
+        }
+        if e.is_flexible() {
+            let mut tags = e.begin_tags();
+            if !self.supported_features.is_empty() {
+                let tag = e.begin_tag(&mut tags, 0);
+                e.array(
+                    &self.supported_features,
+                    version,
+                    SupportedFeatureKey::write,
+                );
+                e.end_tag(tag);
+            }
+            if self.finalized_features_epoch != -1 {
+                let tag = e.begin_tag(&mut tags, 1);
+                e.i64(self.finalized_features_epoch);
+                e.end_tag(tag);
+            }
+            if !self.finalized_features.is_empty() {
+                let tag = e.begin_tag(&mut tags, 2);
+                e.array(
+                    &self.finalized_features,
+                    version,
+                    FinalizedFeatureKey::write,
+                );
+                e.end_tag(tag);
+            }
+            if self.zk_migration_ready {
+                let tag = e.begin_tag(&mut tags, 3);
+                e.bool(self.zk_migration_ready);
+                e.end_tag(tag);
+            }
+            e.end_tags(tags);
+        }
+    }
+
+    /// Writes what is before the elements of `api_keys`, of which `count` are written next.
+    pub fn begin_api_keys(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i16(self.error_code);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `api_keys`.
+    pub fn end_api_keys(&self, e: &mut Encoder, version: i16) {
         if version >= 1 {
             e.i32(self.throttle_time_ms);
         }
@@ -258,7 +311,8 @@ impl ApiVersion {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i16(self.api_key);
         e.i16(self.min_version);
         e.i16(self.max_version);
@@ -299,7 +353,8 @@ impl<'a> SupportedFeatureKey<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.name);
         e.i16(self.min_version);
         e.i16(self.max_version);
@@ -340,7 +395,8 @@ impl<'a> FinalizedFeatureKey<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.name);
         e.i16(self.max_version_level);
         e.i16(self.min_version_level);

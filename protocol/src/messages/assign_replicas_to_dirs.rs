@@ -188,6 +188,13 @@ impl AssignReplicasToDirsResponse {
         e.status()
     }
 
+    /// Writes what is before the elements of `directories`, of which `count` are written next, and then
+    /// what is behind them (`end_directories`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_directories(e, version, count);
+    }
+
     pub(crate) fn read(d: &mut Decoder<'_>, version: i16) -> Self {
         let throttle_time_ms = d.i32();
         let error_code = d.i16();
@@ -200,10 +207,23 @@ impl AssignReplicasToDirsResponse {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.array(&self.directories, version, ResponseDirectoryData::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `directories`, of which `count` are written next.
+    pub fn begin_directories(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.i16(self.error_code);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `directories`.
+    pub fn end_directories(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -225,9 +245,21 @@ impl ResponseDirectoryData {
         Self { id, topics }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.uuid(self.id);
         e.array(&self.topics, version, ResponseTopicData::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.uuid(self.id);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -252,9 +284,21 @@ impl ResponseTopicData {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.uuid(self.topic_id);
         e.array(&self.partitions, version, ResponsePartitionData::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.uuid(self.topic_id);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -279,7 +323,8 @@ impl ResponsePartitionData {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         e.no_tags();

@@ -184,7 +184,8 @@ impl BrokerHeartbeatResponse {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.bool(self.is_caught_up);

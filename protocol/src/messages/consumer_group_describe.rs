@@ -74,6 +74,46 @@ impl<'a> ConsumerGroupDescribeRequest<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::ConsumerGroupDescribeRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct ConsumerGroupDescribeRequest<'a> {
+        /// Version 0.
+        pub group_ids: Elements<'a, Cow<'a, str>>,
+        /// Version 0.
+        pub include_authorized_operations: bool,
+    }
+
+    impl<'a> ConsumerGroupDescribeRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::ConsumerGroupDescribeRequest::VERSION_MIN
+                ..=super::ConsumerGroupDescribeRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::Flexible);
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let group_ids = d.elements(1, version, element::read_string);
+            let include_authorized_operations = d.bool();
+            d.skip_tags();
+            Self {
+                group_ids,
+                include_authorized_operations,
+            }
+        }
+    }
+}
+
 /// The response of API 69, versions 0, flexible from 0.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ConsumerGroupDescribeResponse<'a> {
@@ -111,6 +151,13 @@ impl<'a> ConsumerGroupDescribeResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `groups`, of which `count` are written next, and then
+    /// what is behind them (`end_groups`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_groups(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> ConsumerGroupDescribeResponse<'static> {
         ConsumerGroupDescribeResponse {
@@ -129,9 +176,21 @@ impl<'a> ConsumerGroupDescribeResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(&self.groups, version, DescribedGroup::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `groups`, of which `count` are written next.
+    pub fn begin_groups(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `groups`.
+    pub fn end_groups(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -215,7 +274,8 @@ impl<'a> DescribedGroup<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.string(&self.group_id);
@@ -224,6 +284,24 @@ impl<'a> DescribedGroup<'a> {
         e.i32(self.assignment_epoch);
         e.string(&self.assignor_name);
         e.array(&self.members, version, Member::write);
+        e.i32(self.authorized_operations);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `members`, of which `count` are written next.
+    pub fn begin_members(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.string(&self.group_id);
+        e.string(&self.group_state);
+        e.i32(self.group_epoch);
+        e.i32(self.assignment_epoch);
+        e.string(&self.assignor_name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `members`.
+    pub fn end_members(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.authorized_operations);
         e.no_tags();
     }
@@ -297,7 +375,8 @@ impl<'a> Member<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.member_id);
         e.nullable_string(self.instance_id.as_deref());
         e.nullable_string(self.rack_id.as_deref());
@@ -345,7 +424,8 @@ impl<'a> TopicPartitions<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.uuid(self.topic_id);
         e.string(&self.topic_name);
         e.array(&self.partitions, version, element::write_i32);
@@ -374,8 +454,19 @@ impl<'a> Assignment<'a> {
         Self { topic_partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.array(&self.topic_partitions, version, TopicPartitions::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topic_partitions`, of which `count` are written next.
+    pub fn begin_topic_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topic_partitions`.
+    pub fn end_topic_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }

@@ -170,6 +170,95 @@ impl RequestTopicPartitions {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::ConsumerGroupHeartbeatRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct ConsumerGroupHeartbeatRequest<'a> {
+        /// Version 0.
+        pub group_id: Cow<'a, str>,
+        /// Version 0.
+        pub member_id: Cow<'a, str>,
+        /// Version 0.
+        pub member_epoch: i32,
+        /// Version 0; nullable in 0; default null.
+        pub instance_id: Option<Cow<'a, str>>,
+        /// Version 0; nullable in 0; default null.
+        pub rack_id: Option<Cow<'a, str>>,
+        /// Version 0; default -1.
+        pub rebalance_timeout_ms: i32,
+        /// Version 0; nullable in 0; default null.
+        pub subscribed_topic_names: Option<Elements<'a, Cow<'a, str>>>,
+        /// Version 0; nullable in 0; default null.
+        pub server_assignor: Option<Cow<'a, str>>,
+        /// Version 0; nullable in 0; default null.
+        pub topic_partitions: Option<Elements<'a, RequestTopicPartitions<'a>>>,
+    }
+
+    impl<'a> ConsumerGroupHeartbeatRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::ConsumerGroupHeartbeatRequest::VERSION_MIN
+                ..=super::ConsumerGroupHeartbeatRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::Flexible);
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let group_id = d.string();
+            let member_id = d.string();
+            let member_epoch = d.i32();
+            let instance_id = d.nullable_string();
+            let rack_id = d.nullable_string();
+            let rebalance_timeout_ms = d.i32();
+            let subscribed_topic_names = d.nullable_elements(1, version, element::read_string);
+            let server_assignor = d.nullable_string();
+            let topic_partitions = d.nullable_elements(18, version, RequestTopicPartitions::read);
+            d.skip_tags();
+            Self {
+                group_id,
+                member_id,
+                member_epoch,
+                instance_id,
+                rack_id,
+                rebalance_timeout_ms,
+                subscribed_topic_names,
+                server_assignor,
+                topic_partitions,
+            }
+        }
+    }
+
+    /// [`super::RequestTopicPartitions`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct RequestTopicPartitions<'a> {
+        /// Version 0.
+        pub topic_id: Uuid,
+        /// Version 0.
+        pub partitions: Elements<'a, i32>,
+    }
+
+    impl<'a> RequestTopicPartitions<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topic_id = d.uuid();
+            let partitions = d.elements(4, version, element::read_i32);
+            d.skip_tags();
+            Self {
+                topic_id,
+                partitions,
+            }
+        }
+    }
+}
+
 /// The response of API 68, versions 0, flexible from 0.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ConsumerGroupHeartbeatResponse<'a> {
@@ -250,7 +339,8 @@ impl<'a> ConsumerGroupHeartbeatResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
@@ -276,12 +366,23 @@ impl Assignment {
         Self { topic_partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.array(
             &self.topic_partitions,
             version,
             ResponseTopicPartitions::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topic_partitions`, of which `count` are written next.
+    pub fn begin_topic_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topic_partitions`.
+    pub fn end_topic_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -306,7 +407,8 @@ impl ResponseTopicPartitions {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.uuid(self.topic_id);
         e.array(&self.partitions, version, element::write_i32);
         e.no_tags();

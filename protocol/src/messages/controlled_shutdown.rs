@@ -112,6 +112,13 @@ impl<'a> ControlledShutdownResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `remaining_partitions`, of which `count` are written next, and then
+    /// what is behind them (`end_remaining_partitions`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 3));
+        self.begin_remaining_partitions(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> ControlledShutdownResponse<'static> {
         ControlledShutdownResponse {
@@ -133,13 +140,25 @@ impl<'a> ControlledShutdownResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.array(
             &self.remaining_partitions,
             version,
             RemainingPartition::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `remaining_partitions`, of which `count` are written next.
+    pub fn begin_remaining_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i16(self.error_code);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `remaining_partitions`.
+    pub fn end_remaining_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -172,7 +191,8 @@ impl<'a> RemainingPartition<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.topic_name);
         e.i32(self.partition_index);
         e.no_tags();

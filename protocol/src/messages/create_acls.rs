@@ -147,6 +147,39 @@ impl<'a> AclCreation<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::CreateAclsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct CreateAclsRequest<'a> {
+        /// Versions 0 to 3.
+        pub creations: Elements<'a, AclCreation<'a>>,
+    }
+
+    impl<'a> CreateAclsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::CreateAclsRequest::VERSION_MIN..=super::CreateAclsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 2));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let creations = d.elements(8, version, AclCreation::read);
+            d.skip_tags();
+            Self { creations }
+        }
+    }
+}
+
 /// The response of API 30, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct CreateAclsResponse<'a> {
@@ -184,6 +217,13 @@ impl<'a> CreateAclsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `results`, of which `count` are written next, and then
+    /// what is behind them (`end_results`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 2));
+        self.begin_results(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> CreateAclsResponse<'static> {
         CreateAclsResponse {
@@ -202,9 +242,21 @@ impl<'a> CreateAclsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(&self.results, version, AclCreationResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `results`, of which `count` are written next.
+    pub fn begin_results(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `results`.
+    pub fn end_results(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -246,7 +298,8 @@ impl<'a> AclCreationResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.no_tags();

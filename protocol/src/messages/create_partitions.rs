@@ -154,6 +154,90 @@ impl CreatePartitionsAssignment {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::CreatePartitionsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct CreatePartitionsRequest<'a> {
+        /// Versions 0 to 3.
+        pub topics: Elements<'a, CreatePartitionsTopic<'a>>,
+        /// Versions 0 to 3.
+        pub timeout_ms: i32,
+        /// Versions 0 to 3.
+        pub validate_only: bool,
+    }
+
+    impl<'a> CreatePartitionsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::CreatePartitionsRequest::VERSION_MIN
+                ..=super::CreatePartitionsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 2));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topics = d.elements(7, version, CreatePartitionsTopic::read);
+            let timeout_ms = d.i32();
+            let validate_only = d.bool();
+            d.skip_tags();
+            Self {
+                topics,
+                timeout_ms,
+                validate_only,
+            }
+        }
+    }
+
+    /// [`super::CreatePartitionsTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct CreatePartitionsTopic<'a> {
+        /// Versions 0 to 3.
+        pub name: Cow<'a, str>,
+        /// Versions 0 to 3.
+        pub count: i32,
+        /// Versions 0 to 3; nullable in 0 to 3.
+        pub assignments: Option<Elements<'a, CreatePartitionsAssignment<'a>>>,
+    }
+
+    impl<'a> CreatePartitionsTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let count = d.i32();
+            let assignments = d.nullable_elements(2, version, CreatePartitionsAssignment::read);
+            d.skip_tags();
+            Self {
+                name,
+                count,
+                assignments,
+            }
+        }
+    }
+
+    /// [`super::CreatePartitionsAssignment`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct CreatePartitionsAssignment<'a> {
+        /// Versions 0 to 3.
+        pub broker_ids: Elements<'a, i32>,
+    }
+
+    impl<'a> CreatePartitionsAssignment<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let broker_ids = d.elements(4, version, element::read_i32);
+            d.skip_tags();
+            Self { broker_ids }
+        }
+    }
+}
+
 /// The response of API 37, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct CreatePartitionsResponse<'a> {
@@ -191,6 +275,13 @@ impl<'a> CreatePartitionsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `results`, of which `count` are written next, and then
+    /// what is behind them (`end_results`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 2));
+        self.begin_results(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> CreatePartitionsResponse<'static> {
         CreatePartitionsResponse {
@@ -209,9 +300,21 @@ impl<'a> CreatePartitionsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(&self.results, version, CreatePartitionsTopicResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `results`, of which `count` are written next.
+    pub fn begin_results(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `results`.
+    pub fn end_results(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -249,7 +352,8 @@ impl<'a> CreatePartitionsTopicResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.name);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());

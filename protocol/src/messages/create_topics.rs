@@ -219,6 +219,103 @@ impl<'a> CreatableTopicConfig<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::CreateTopicsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct CreateTopicsRequest<'a> {
+        /// Versions 0 to 7.
+        pub topics: Elements<'a, CreatableTopic<'a>>,
+        /// Versions 0 to 7; default 60000.
+        pub timeout_ms: i32,
+        /// Versions 1 to 7; default false.
+        pub validate_only: bool,
+    }
+
+    impl<'a> CreateTopicsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::CreateTopicsRequest::VERSION_MIN..=super::CreateTopicsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 5));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topics = d.elements(10, version, CreatableTopic::read);
+            let timeout_ms = d.i32();
+            let validate_only = if version >= 1 { d.bool() } else { false };
+            d.skip_tags();
+            Self {
+                topics,
+                timeout_ms,
+                validate_only,
+            }
+        }
+    }
+
+    /// [`super::CreatableTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct CreatableTopic<'a> {
+        /// Versions 0 to 7.
+        pub name: Cow<'a, str>,
+        /// Versions 0 to 7.
+        pub num_partitions: i32,
+        /// Versions 0 to 7.
+        pub replication_factor: i16,
+        /// Versions 0 to 7.
+        pub assignments: Elements<'a, CreatableReplicaAssignment<'a>>,
+        /// Versions 0 to 7.
+        pub configs: Elements<'a, CreatableTopicConfig<'a>>,
+    }
+
+    impl<'a> CreatableTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let num_partitions = d.i32();
+            let replication_factor = d.i16();
+            let assignments = d.elements(6, version, CreatableReplicaAssignment::read);
+            let configs = d.elements(3, version, CreatableTopicConfig::read);
+            d.skip_tags();
+            Self {
+                name,
+                num_partitions,
+                replication_factor,
+                assignments,
+                configs,
+            }
+        }
+    }
+
+    /// [`super::CreatableReplicaAssignment`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct CreatableReplicaAssignment<'a> {
+        /// Versions 0 to 7.
+        pub partition_index: i32,
+        /// Versions 0 to 7.
+        pub broker_ids: Elements<'a, i32>,
+    }
+
+    impl<'a> CreatableReplicaAssignment<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let partition_index = d.i32();
+            let broker_ids = d.elements(4, version, element::read_i32);
+            d.skip_tags();
+            Self {
+                partition_index,
+                broker_ids,
+            }
+        }
+    }
+}
+
 /// The response of API 19, versions 0 and up, flexible from 5.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct CreateTopicsResponse<'a> {
@@ -256,6 +353,13 @@ impl<'a> CreateTopicsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `topics`, of which `count` are written next, and then
+    /// what is behind them (`end_topics`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 5));
+        self.begin_topics(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> CreateTopicsResponse<'static> {
         CreateTopicsResponse {
@@ -274,11 +378,25 @@ impl<'a> CreateTopicsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version >= 2 {
             e.i32(self.throttle_time_ms);
         }
         e.array(&self.topics, version, CreatableTopicResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, version: i16, count: usize) {
+        if version >= 2 {
+            e.i32(self.throttle_time_ms);
+        }
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -370,7 +488,8 @@ impl<'a> CreatableTopicResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         if version >= 7 {
             e.uuid(self.topic_id);
@@ -459,7 +578,8 @@ impl<'a> CreatableTopicConfigs<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.name);
         e.nullable_string(self.value.as_deref());
         e.bool(self.read_only);

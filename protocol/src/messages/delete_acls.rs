@@ -147,6 +147,39 @@ impl<'a> DeleteAclsFilter<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::DeleteAclsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct DeleteAclsRequest<'a> {
+        /// Versions 0 to 3.
+        pub filters: Elements<'a, DeleteAclsFilter<'a>>,
+    }
+
+    impl<'a> DeleteAclsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::DeleteAclsRequest::VERSION_MIN..=super::DeleteAclsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 2));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let filters = d.elements(8, version, DeleteAclsFilter::read);
+            d.skip_tags();
+            Self { filters }
+        }
+    }
+}
+
 /// The response of API 31, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeleteAclsResponse<'a> {
@@ -184,6 +217,13 @@ impl<'a> DeleteAclsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `filter_results`, of which `count` are written next, and then
+    /// what is behind them (`end_filter_results`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 2));
+        self.begin_filter_results(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> DeleteAclsResponse<'static> {
         DeleteAclsResponse {
@@ -202,9 +242,21 @@ impl<'a> DeleteAclsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(&self.filter_results, version, DeleteAclsFilterResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `filter_results`, of which `count` are written next.
+    pub fn begin_filter_results(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `filter_results`.
+    pub fn end_filter_results(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -252,10 +304,23 @@ impl<'a> DeleteAclsFilterResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.array(&self.matching_acls, version, DeleteAclsMatchingAcl::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `matching_acls`, of which `count` are written next.
+    pub fn begin_matching_acls(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `matching_acls`.
+    pub fn end_matching_acls(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -339,7 +404,8 @@ impl<'a> DeleteAclsMatchingAcl<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.i8(self.resource_type);

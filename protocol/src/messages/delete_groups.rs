@@ -65,6 +65,39 @@ impl<'a> DeleteGroupsRequest<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::DeleteGroupsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct DeleteGroupsRequest<'a> {
+        /// Versions 0 to 2.
+        pub groups_names: Elements<'a, Cow<'a, str>>,
+    }
+
+    impl<'a> DeleteGroupsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::DeleteGroupsRequest::VERSION_MIN..=super::DeleteGroupsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 2));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let groups_names = d.elements(1, version, element::read_string);
+            d.skip_tags();
+            Self { groups_names }
+        }
+    }
+}
+
 /// The response of API 42, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeleteGroupsResponse<'a> {
@@ -102,6 +135,13 @@ impl<'a> DeleteGroupsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `results`, of which `count` are written next, and then
+    /// what is behind them (`end_results`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 2));
+        self.begin_results(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> DeleteGroupsResponse<'static> {
         DeleteGroupsResponse {
@@ -120,9 +160,21 @@ impl<'a> DeleteGroupsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(&self.results, version, DeletableGroupResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `results`, of which `count` are written next.
+    pub fn begin_results(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `results`.
+    pub fn end_results(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -155,7 +207,8 @@ impl<'a> DeletableGroupResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.group_id);
         e.i16(self.error_code);
         e.no_tags();

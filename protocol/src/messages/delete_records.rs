@@ -128,6 +128,61 @@ impl DeleteRecordsPartition {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::DeleteRecordsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct DeleteRecordsRequest<'a> {
+        /// Versions 0 to 2.
+        pub topics: Elements<'a, DeleteRecordsTopic<'a>>,
+        /// Versions 0 to 2.
+        pub timeout_ms: i32,
+    }
+
+    impl<'a> DeleteRecordsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::DeleteRecordsRequest::VERSION_MIN
+                ..=super::DeleteRecordsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 2));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topics = d.elements(3, version, DeleteRecordsTopic::read);
+            let timeout_ms = d.i32();
+            d.skip_tags();
+            Self { topics, timeout_ms }
+        }
+    }
+
+    /// [`super::DeleteRecordsTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct DeleteRecordsTopic<'a> {
+        /// Versions 0 to 2.
+        pub name: Cow<'a, str>,
+        /// Versions 0 to 2.
+        pub partitions: Elements<'a, DeleteRecordsPartition>,
+    }
+
+    impl<'a> DeleteRecordsTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let partitions = d.elements(12, version, DeleteRecordsPartition::read);
+            d.skip_tags();
+            Self { name, partitions }
+        }
+    }
+}
+
 /// The response of API 21, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeleteRecordsResponse<'a> {
@@ -165,6 +220,13 @@ impl<'a> DeleteRecordsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `topics`, of which `count` are written next, and then
+    /// what is behind them (`end_topics`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 2));
+        self.begin_topics(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> DeleteRecordsResponse<'static> {
         DeleteRecordsResponse {
@@ -183,9 +245,21 @@ impl<'a> DeleteRecordsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(&self.topics, version, DeleteRecordsTopicResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -215,13 +289,25 @@ impl<'a> DeleteRecordsTopicResult<'a> {
         Self { name, partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.array(
             &self.partitions,
             version,
             DeleteRecordsPartitionResult::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -250,7 +336,8 @@ impl DeleteRecordsPartitionResult {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.partition_index);
         e.i64(self.low_watermark);
         e.i16(self.error_code);

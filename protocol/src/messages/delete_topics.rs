@@ -126,6 +126,57 @@ impl<'a> DeleteTopicState<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::DeleteTopicsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct DeleteTopicsRequest<'a> {
+        /// Version 6.
+        pub topics: Elements<'a, DeleteTopicState<'a>>,
+        /// Versions 0 to 5.
+        pub topic_names: Elements<'a, Cow<'a, str>>,
+        /// Versions 0 to 6.
+        pub timeout_ms: i32,
+    }
+
+    impl<'a> DeleteTopicsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::DeleteTopicsRequest::VERSION_MIN..=super::DeleteTopicsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 4));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topics = if version >= 6 {
+                d.elements(18, version, DeleteTopicState::read)
+            } else {
+                Elements::empty()
+            };
+            let topic_names = if version <= 5 {
+                d.elements(1, version, element::read_string)
+            } else {
+                Elements::empty()
+            };
+            let timeout_ms = d.i32();
+            d.skip_tags();
+            Self {
+                topics,
+                topic_names,
+                timeout_ms,
+            }
+        }
+    }
+}
+
 /// The response of API 20, versions 0 and up, flexible from 4.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeleteTopicsResponse<'a> {
@@ -163,6 +214,13 @@ impl<'a> DeleteTopicsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `responses`, of which `count` are written next, and then
+    /// what is behind them (`end_responses`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 4));
+        self.begin_responses(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> DeleteTopicsResponse<'static> {
         DeleteTopicsResponse {
@@ -181,11 +239,25 @@ impl<'a> DeleteTopicsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version >= 1 {
             e.i32(self.throttle_time_ms);
         }
         e.array(&self.responses, version, DeletableTopicResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `responses`, of which `count` are written next.
+    pub fn begin_responses(&self, e: &mut Encoder, version: i16, count: usize) {
+        if version >= 1 {
+            e.i32(self.throttle_time_ms);
+        }
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `responses`.
+    pub fn end_responses(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -246,7 +318,8 @@ impl<'a> DeletableTopicResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version < 6 && self.name.is_none() {
             e.unexpected_null("name", version);
         }

@@ -172,6 +172,13 @@ impl<'a> DescribeAclsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `resources`, of which `count` are written next, and then
+    /// what is behind them (`end_resources`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 2));
+        self.begin_resources(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> DescribeAclsResponse<'static> {
         DescribeAclsResponse {
@@ -196,11 +203,25 @@ impl<'a> DescribeAclsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.array(&self.resources, version, DescribeAclsResource::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `resources`, of which `count` are written next.
+    pub fn begin_resources(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `resources`.
+    pub fn end_resources(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -254,7 +275,8 @@ impl<'a> DescribeAclsResource<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i8(self.resource_type);
         e.string(&self.resource_name);
         if version >= 1 {
@@ -263,6 +285,23 @@ impl<'a> DescribeAclsResource<'a> {
             e.not_in_version("pattern_type", version);
         }
         e.array(&self.acls, version, AclDescription::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `acls`, of which `count` are written next.
+    pub fn begin_acls(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.i8(self.resource_type);
+        e.string(&self.resource_name);
+        if version >= 1 {
+            e.i8(self.pattern_type);
+        } else if self.pattern_type != 3 {
+            e.not_in_version("pattern_type", version);
+        }
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `acls`.
+    pub fn end_acls(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -305,7 +344,8 @@ impl<'a> AclDescription<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.principal);
         e.string(&self.host);
         e.i8(self.operation);

@@ -120,6 +120,43 @@ impl<'a> ComponentData<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::DescribeClientQuotasRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct DescribeClientQuotasRequest<'a> {
+        /// Versions 0 to 1.
+        pub components: Elements<'a, ComponentData<'a>>,
+        /// Versions 0 to 1.
+        pub strict: bool,
+    }
+
+    impl<'a> DescribeClientQuotasRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::DescribeClientQuotasRequest::VERSION_MIN
+                ..=super::DescribeClientQuotasRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 1));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let components = d.elements(4, version, ComponentData::read);
+            let strict = d.bool();
+            d.skip_tags();
+            Self { components, strict }
+        }
+    }
+}
+
 /// The response of API 48, versions 0 and up, flexible from 1.
 #[derive(Clone, PartialEq, Debug)]
 pub struct DescribeClientQuotasResponse<'a> {
@@ -196,7 +233,8 @@ impl<'a> DescribeClientQuotasResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
@@ -230,9 +268,21 @@ impl<'a> EntryData<'a> {
         Self { entity, values }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.array(&self.entity, version, EntityData::write);
         e.array(&self.values, version, ValueData::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `values`, of which `count` are written next.
+    pub fn begin_values(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.array(&self.entity, version, EntityData::write);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `values`.
+    pub fn end_values(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -274,7 +324,8 @@ impl<'a> EntityData<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.entity_type);
         e.nullable_string(self.entity_name.as_deref());
         e.no_tags();
@@ -306,7 +357,8 @@ impl<'a> ValueData<'a> {
         Self { key, value }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.key);
         e.f64(self.value);
         e.no_tags();

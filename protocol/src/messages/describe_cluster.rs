@@ -141,6 +141,13 @@ impl<'a> DescribeClusterResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `brokers`, of which `count` are written next, and then
+    /// what is behind them (`end_brokers`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_brokers(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> DescribeClusterResponse<'static> {
         DescribeClusterResponse {
@@ -177,7 +184,8 @@ impl<'a> DescribeClusterResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
@@ -189,6 +197,27 @@ impl<'a> DescribeClusterResponse<'a> {
         e.string(&self.cluster_id);
         e.i32(self.controller_id);
         e.array(&self.brokers, version, DescribeClusterBroker::write);
+        e.i32(self.cluster_authorized_operations);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `brokers`, of which `count` are written next.
+    pub fn begin_brokers(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        if version >= 1 {
+            e.i8(self.endpoint_type);
+        } else if self.endpoint_type != 1 {
+            e.not_in_version("endpoint_type", version);
+        }
+        e.string(&self.cluster_id);
+        e.i32(self.controller_id);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `brokers`.
+    pub fn end_brokers(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.cluster_authorized_operations);
         e.no_tags();
     }
@@ -232,7 +261,8 @@ impl<'a> DescribeClusterBroker<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.broker_id);
         e.string(&self.host);
         e.i32(self.port);

@@ -142,6 +142,75 @@ impl<'a> DescribeConfigsResource<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::DescribeConfigsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct DescribeConfigsRequest<'a> {
+        /// Versions 0 to 4.
+        pub resources: Elements<'a, DescribeConfigsResource<'a>>,
+        /// Versions 1 to 4; default false.
+        pub include_synonyms: bool,
+        /// Versions 3 to 4; default false.
+        pub include_documentation: bool,
+    }
+
+    impl<'a> DescribeConfigsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::DescribeConfigsRequest::VERSION_MIN
+                ..=super::DescribeConfigsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 4));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let resources = d.elements(4, version, DescribeConfigsResource::read);
+            let include_synonyms = if version >= 1 { d.bool() } else { false };
+            let include_documentation = if version >= 3 { d.bool() } else { false };
+            d.skip_tags();
+            Self {
+                resources,
+                include_synonyms,
+                include_documentation,
+            }
+        }
+    }
+
+    /// [`super::DescribeConfigsResource`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct DescribeConfigsResource<'a> {
+        /// Versions 0 to 4.
+        pub resource_type: i8,
+        /// Versions 0 to 4.
+        pub resource_name: Cow<'a, str>,
+        /// Versions 0 to 4; nullable in 0 to 4.
+        pub configuration_keys: Option<Elements<'a, Cow<'a, str>>>,
+    }
+
+    impl<'a> DescribeConfigsResource<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let resource_type = d.i8();
+            let resource_name = d.string();
+            let configuration_keys = d.nullable_elements(1, version, element::read_string);
+            d.skip_tags();
+            Self {
+                resource_type,
+                resource_name,
+                configuration_keys,
+            }
+        }
+    }
+}
+
 /// The response of API 32, versions 0 and up, flexible from 4.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DescribeConfigsResponse<'a> {
@@ -179,6 +248,13 @@ impl<'a> DescribeConfigsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `results`, of which `count` are written next, and then
+    /// what is behind them (`end_results`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 4));
+        self.begin_results(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> DescribeConfigsResponse<'static> {
         DescribeConfigsResponse {
@@ -197,9 +273,21 @@ impl<'a> DescribeConfigsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(&self.results, version, DescribeConfigsResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `results`, of which `count` are written next.
+    pub fn begin_results(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `results`.
+    pub fn end_results(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -259,12 +347,27 @@ impl<'a> DescribeConfigsResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.i8(self.resource_type);
         e.string(&self.resource_name);
         e.array(&self.configs, version, DescribeConfigsResourceResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `configs`, of which `count` are written next.
+    pub fn begin_configs(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.i8(self.resource_type);
+        e.string(&self.resource_name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `configs`.
+    pub fn end_configs(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -356,7 +459,8 @@ impl<'a> DescribeConfigsResourceResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.nullable_string(self.value.as_deref());
         e.bool(self.read_only);
@@ -372,6 +476,36 @@ impl<'a> DescribeConfigsResourceResult<'a> {
         if version >= 1 {
             e.array(&self.synonyms, version, DescribeConfigsSynonym::write);
         }
+        if version >= 3 {
+            e.i8(self.config_type);
+        }
+        if version >= 3 {
+            e.nullable_string(self.documentation.as_deref());
+        }
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `synonyms`, of which `count` are written next.
+    pub fn begin_synonyms(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.string(&self.name);
+        e.nullable_string(self.value.as_deref());
+        e.bool(self.read_only);
+        if version <= 0 {
+            e.bool(self.is_default);
+        } else if self.is_default {
+            e.not_in_version("is_default", version);
+        }
+        if version >= 1 {
+            e.i8(self.config_source);
+        }
+        e.bool(self.is_sensitive);
+        if version >= 1 {
+            e.array_len(count);
+        }
+    }
+
+    /// Writes what is behind the elements of `synonyms`.
+    pub fn end_synonyms(&self, e: &mut Encoder, version: i16) {
         if version >= 3 {
             e.i8(self.config_type);
         }
@@ -425,7 +559,8 @@ impl<'a> DescribeConfigsSynonym<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.name);
         e.nullable_string(self.value.as_deref());
         e.i8(self.source);

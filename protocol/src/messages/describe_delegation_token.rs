@@ -111,6 +111,40 @@ impl<'a> DescribeDelegationTokenOwner<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::DescribeDelegationTokenRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct DescribeDelegationTokenRequest<'a> {
+        /// Versions 0 to 3; nullable in 0 to 3.
+        pub owners: Option<Elements<'a, DescribeDelegationTokenOwner<'a>>>,
+    }
+
+    impl<'a> DescribeDelegationTokenRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::DescribeDelegationTokenRequest::VERSION_MIN
+                ..=super::DescribeDelegationTokenRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 2));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let owners = d.nullable_elements(3, version, DescribeDelegationTokenOwner::read);
+            d.skip_tags();
+            Self { owners }
+        }
+    }
+}
+
 /// The response of API 41, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DescribeDelegationTokenResponse<'a> {
@@ -150,6 +184,13 @@ impl<'a> DescribeDelegationTokenResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `tokens`, of which `count` are written next, and then
+    /// what is behind them (`end_tokens`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 2));
+        self.begin_tokens(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> DescribeDelegationTokenResponse<'static> {
         DescribeDelegationTokenResponse {
@@ -171,9 +212,22 @@ impl<'a> DescribeDelegationTokenResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.array(&self.tokens, version, DescribedDelegationToken::write);
+        e.i32(self.throttle_time_ms);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `tokens`, of which `count` are written next.
+    pub fn begin_tokens(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i16(self.error_code);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `tokens`.
+    pub fn end_tokens(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.throttle_time_ms);
         e.no_tags();
     }
@@ -255,7 +309,8 @@ impl<'a> DescribedDelegationToken<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.principal_type);
         e.string(&self.principal_name);
         if version >= 3 {
@@ -278,6 +333,33 @@ impl<'a> DescribedDelegationToken<'a> {
             version,
             DescribedDelegationTokenRenewer::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `renewers`, of which `count` are written next.
+    pub fn begin_renewers(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.string(&self.principal_type);
+        e.string(&self.principal_name);
+        if version >= 3 {
+            e.string(&self.token_requester_principal_type);
+        } else if !self.token_requester_principal_type.is_empty() {
+            e.not_in_version("token_requester_principal_type", version);
+        }
+        if version >= 3 {
+            e.string(&self.token_requester_principal_name);
+        } else if !self.token_requester_principal_name.is_empty() {
+            e.not_in_version("token_requester_principal_name", version);
+        }
+        e.i64(self.issue_timestamp);
+        e.i64(self.expiry_timestamp);
+        e.i64(self.max_timestamp);
+        e.string(&self.token_id);
+        e.bytes(&self.hmac);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `renewers`.
+    pub fn end_renewers(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -310,7 +392,8 @@ impl<'a> DescribedDelegationTokenRenewer<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.principal_type);
         e.string(&self.principal_name);
         e.no_tags();

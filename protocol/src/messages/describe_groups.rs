@@ -77,6 +77,46 @@ impl<'a> DescribeGroupsRequest<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::DescribeGroupsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct DescribeGroupsRequest<'a> {
+        /// Versions 0 to 5.
+        pub groups: Elements<'a, Cow<'a, str>>,
+        /// Versions 3 to 5.
+        pub include_authorized_operations: bool,
+    }
+
+    impl<'a> DescribeGroupsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::DescribeGroupsRequest::VERSION_MIN
+                ..=super::DescribeGroupsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 5));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let groups = d.elements(1, version, element::read_string);
+            let include_authorized_operations = if version >= 3 { d.bool() } else { false };
+            d.skip_tags();
+            Self {
+                groups,
+                include_authorized_operations,
+            }
+        }
+    }
+}
+
 /// The response of API 15, versions 0 and up, flexible from 5.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DescribeGroupsResponse<'a> {
@@ -114,6 +154,13 @@ impl<'a> DescribeGroupsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `groups`, of which `count` are written next, and then
+    /// what is behind them (`end_groups`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 5));
+        self.begin_groups(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> DescribeGroupsResponse<'static> {
         DescribeGroupsResponse {
@@ -132,11 +179,25 @@ impl<'a> DescribeGroupsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version >= 1 {
             e.i32(self.throttle_time_ms);
         }
         e.array(&self.groups, version, DescribedGroup::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `groups`, of which `count` are written next.
+    pub fn begin_groups(&self, e: &mut Encoder, version: i16, count: usize) {
+        if version >= 1 {
+            e.i32(self.throttle_time_ms);
+        }
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `groups`.
+    pub fn end_groups(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -208,13 +269,34 @@ impl<'a> DescribedGroup<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.string(&self.group_id);
         e.string(&self.group_state);
         e.string(&self.protocol_type);
         e.string(&self.protocol_data);
         e.array(&self.members, version, DescribedGroupMember::write);
+        if version >= 3 {
+            e.i32(self.authorized_operations);
+        } else if self.authorized_operations != -2147483648 {
+            e.not_in_version("authorized_operations", version);
+        }
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `members`, of which `count` are written next.
+    pub fn begin_members(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i16(self.error_code);
+        e.string(&self.group_id);
+        e.string(&self.group_state);
+        e.string(&self.protocol_type);
+        e.string(&self.protocol_data);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `members`.
+    pub fn end_members(&self, e: &mut Encoder, version: i16) {
         if version >= 3 {
             e.i32(self.authorized_operations);
         } else if self.authorized_operations != -2147483648 {
@@ -276,7 +358,8 @@ impl<'a> DescribedGroupMember<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.member_id);
         if version >= 4 {
             e.nullable_string(self.group_instance_id.as_deref());

@@ -109,6 +109,58 @@ impl<'a> DescribableLogDirTopic<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::DescribeLogDirsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct DescribeLogDirsRequest<'a> {
+        /// Versions 0 to 4; nullable in 0 to 4.
+        pub topics: Option<Elements<'a, DescribableLogDirTopic<'a>>>,
+    }
+
+    impl<'a> DescribeLogDirsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::DescribeLogDirsRequest::VERSION_MIN
+                ..=super::DescribeLogDirsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 2));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topics = d.nullable_elements(3, version, DescribableLogDirTopic::read);
+            d.skip_tags();
+            Self { topics }
+        }
+    }
+
+    /// [`super::DescribableLogDirTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct DescribableLogDirTopic<'a> {
+        /// Versions 0 to 4.
+        pub topic: Cow<'a, str>,
+        /// Versions 0 to 4.
+        pub partitions: Elements<'a, i32>,
+    }
+
+    impl<'a> DescribableLogDirTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topic = d.string();
+            let partitions = d.elements(4, version, element::read_i32);
+            d.skip_tags();
+            Self { topic, partitions }
+        }
+    }
+}
+
 /// The response of API 35, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DescribeLogDirsResponse<'a> {
@@ -148,6 +200,13 @@ impl<'a> DescribeLogDirsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `results`, of which `count` are written next, and then
+    /// what is behind them (`end_results`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 2));
+        self.begin_results(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> DescribeLogDirsResponse<'static> {
         DescribeLogDirsResponse {
@@ -169,12 +228,27 @@ impl<'a> DescribeLogDirsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         if version >= 3 {
             e.i16(self.error_code);
         }
         e.array(&self.results, version, DescribeLogDirsResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `results`, of which `count` are written next.
+    pub fn begin_results(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        if version >= 3 {
+            e.i16(self.error_code);
+        }
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `results`.
+    pub fn end_results(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -234,10 +308,29 @@ impl<'a> DescribeLogDirsResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.string(&self.log_dir);
         e.array(&self.topics, version, DescribeLogDirsTopic::write);
+        if version >= 4 {
+            e.i64(self.total_bytes);
+        }
+        if version >= 4 {
+            e.i64(self.usable_bytes);
+        }
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i16(self.error_code);
+        e.string(&self.log_dir);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, version: i16) {
         if version >= 4 {
             e.i64(self.total_bytes);
         }
@@ -273,9 +366,21 @@ impl<'a> DescribeLogDirsTopic<'a> {
         Self { name, partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.array(&self.partitions, version, DescribeLogDirsPartition::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -308,7 +413,8 @@ impl DescribeLogDirsPartition {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.partition_index);
         e.i64(self.partition_size);
         e.i64(self.offset_lag);

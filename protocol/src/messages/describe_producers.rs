@@ -100,6 +100,61 @@ impl<'a> TopicRequest<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::DescribeProducersRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct DescribeProducersRequest<'a> {
+        /// Version 0.
+        pub topics: Elements<'a, TopicRequest<'a>>,
+    }
+
+    impl<'a> DescribeProducersRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::DescribeProducersRequest::VERSION_MIN
+                ..=super::DescribeProducersRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::Flexible);
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topics = d.elements(3, version, TopicRequest::read);
+            d.skip_tags();
+            Self { topics }
+        }
+    }
+
+    /// [`super::TopicRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct TopicRequest<'a> {
+        /// Version 0.
+        pub name: Cow<'a, str>,
+        /// Version 0.
+        pub partition_indexes: Elements<'a, i32>,
+    }
+
+    impl<'a> TopicRequest<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let partition_indexes = d.elements(4, version, element::read_i32);
+            d.skip_tags();
+            Self {
+                name,
+                partition_indexes,
+            }
+        }
+    }
+}
+
 /// The response of API 61, versions 0, flexible from 0.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DescribeProducersResponse<'a> {
@@ -137,6 +192,13 @@ impl<'a> DescribeProducersResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `topics`, of which `count` are written next, and then
+    /// what is behind them (`end_topics`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_topics(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> DescribeProducersResponse<'static> {
         DescribeProducersResponse {
@@ -155,9 +217,21 @@ impl<'a> DescribeProducersResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(&self.topics, version, TopicResponse::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -187,9 +261,21 @@ impl<'a> TopicResponse<'a> {
         Self { name, partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.array(&self.partitions, version, PartitionResponse::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -232,11 +318,25 @@ impl<'a> PartitionResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.array(&self.active_producers, version, ProducerState::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `active_producers`, of which `count` are written next.
+    pub fn begin_active_producers(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.partition_index);
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `active_producers`.
+    pub fn end_active_producers(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -290,7 +390,8 @@ impl ProducerState {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i64(self.producer_id);
         e.i32(self.producer_epoch);
         e.i32(self.last_sequence);

@@ -172,6 +172,13 @@ impl<'a> DescribeQuorumResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `nodes`, of which `count` are written next, and then
+    /// what is behind them (`end_nodes`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_nodes(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> DescribeQuorumResponse<'static> {
         DescribeQuorumResponse {
@@ -204,7 +211,8 @@ impl<'a> DescribeQuorumResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         if version >= 2 {
             e.nullable_string(self.error_message.as_deref());
@@ -215,6 +223,25 @@ impl<'a> DescribeQuorumResponse<'a> {
         } else if !self.nodes.is_empty() {
             e.not_in_version("nodes", version);
         }
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `nodes`, of which `count` are written next.
+    pub fn begin_nodes(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.i16(self.error_code);
+        if version >= 2 {
+            e.nullable_string(self.error_message.as_deref());
+        }
+        e.array(&self.topics, version, ResponseTopicData::write);
+        if version >= 2 {
+            e.array_len(count);
+        } else if !self.nodes.is_empty() {
+            e.not_in_version("nodes", version);
+        }
+    }
+
+    /// Writes what is behind the elements of `nodes`.
+    pub fn end_nodes(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -247,9 +274,21 @@ impl<'a> ResponseTopicData<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.topic_name);
         e.array(&self.partitions, version, ResponsePartitionData::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.topic_name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -331,7 +370,8 @@ impl<'a> ResponsePartitionData<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         if version >= 2 {
@@ -342,6 +382,25 @@ impl<'a> ResponsePartitionData<'a> {
         e.i64(self.high_watermark);
         e.array(&self.current_voters, version, ReplicaState::write);
         e.array(&self.observers, version, ReplicaState::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `observers`, of which `count` are written next.
+    pub fn begin_observers(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.i32(self.partition_index);
+        e.i16(self.error_code);
+        if version >= 2 {
+            e.nullable_string(self.error_message.as_deref());
+        }
+        e.i32(self.leader_id);
+        e.i32(self.leader_epoch);
+        e.i64(self.high_watermark);
+        e.array(&self.current_voters, version, ReplicaState::write);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `observers`.
+    pub fn end_observers(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -371,9 +430,21 @@ impl<'a> Node<'a> {
         Self { node_id, listeners }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.node_id);
         e.array(&self.listeners, version, Listener::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `listeners`, of which `count` are written next.
+    pub fn begin_listeners(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.node_id);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `listeners`.
+    pub fn end_listeners(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -407,7 +478,8 @@ impl<'a> Listener<'a> {
         Self { name, host, port }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.name);
         e.string(&self.host);
         e.u16(self.port);
@@ -459,7 +531,8 @@ impl ReplicaState {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.replica_id);
         if version >= 2 {
             e.uuid(self.replica_directory_id);

@@ -191,6 +191,13 @@ impl<'a> DescribeTopicPartitionsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `topics`, of which `count` are written next, and then
+    /// what is behind them (`end_topics`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_topics(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> DescribeTopicPartitionsResponse<'static> {
         DescribeTopicPartitionsResponse {
@@ -215,13 +222,26 @@ impl<'a> DescribeTopicPartitionsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(
             &self.topics,
             version,
             DescribeTopicPartitionsResponseTopic::write,
         );
+        e.nullable_struct(self.next_cursor.as_ref(), version, ResponseCursor::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, version: i16) {
         e.nullable_struct(self.next_cursor.as_ref(), version, ResponseCursor::write);
         e.no_tags();
     }
@@ -288,7 +308,8 @@ impl<'a> DescribeTopicPartitionsResponseTopic<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.nullable_string(self.name.as_deref());
         e.uuid(self.topic_id);
@@ -298,6 +319,21 @@ impl<'a> DescribeTopicPartitionsResponseTopic<'a> {
             version,
             DescribeTopicPartitionsResponsePartition::write,
         );
+        e.i32(self.topic_authorized_operations);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i16(self.error_code);
+        e.nullable_string(self.name.as_deref());
+        e.uuid(self.topic_id);
+        e.bool(self.is_internal);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.topic_authorized_operations);
         e.no_tags();
     }
@@ -367,7 +403,8 @@ impl DescribeTopicPartitionsResponsePartition {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.i32(self.partition_index);
         e.i32(self.leader_id);
@@ -413,7 +450,8 @@ impl<'a> ResponseCursor<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.topic_name);
         e.i32(self.partition_index);
         e.no_tags();

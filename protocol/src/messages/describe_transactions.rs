@@ -65,6 +65,40 @@ impl<'a> DescribeTransactionsRequest<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::DescribeTransactionsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct DescribeTransactionsRequest<'a> {
+        /// Version 0.
+        pub transactional_ids: Elements<'a, Cow<'a, str>>,
+    }
+
+    impl<'a> DescribeTransactionsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::DescribeTransactionsRequest::VERSION_MIN
+                ..=super::DescribeTransactionsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::Flexible);
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let transactional_ids = d.elements(1, version, element::read_string);
+            d.skip_tags();
+            Self { transactional_ids }
+        }
+    }
+}
+
 /// The response of API 65, versions 0, flexible from 0.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DescribeTransactionsResponse<'a> {
@@ -102,6 +136,13 @@ impl<'a> DescribeTransactionsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `transaction_states`, of which `count` are written next, and then
+    /// what is behind them (`end_transaction_states`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_transaction_states(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> DescribeTransactionsResponse<'static> {
         DescribeTransactionsResponse {
@@ -120,9 +161,21 @@ impl<'a> DescribeTransactionsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(&self.transaction_states, version, TransactionState::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `transaction_states`, of which `count` are written next.
+    pub fn begin_transaction_states(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `transaction_states`.
+    pub fn end_transaction_states(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -185,7 +238,8 @@ impl<'a> TransactionState<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.string(&self.transactional_id);
         e.string(&self.transaction_state);
@@ -194,6 +248,23 @@ impl<'a> TransactionState<'a> {
         e.i64(self.producer_id);
         e.i16(self.producer_epoch);
         e.array(&self.topics, version, TopicData::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i16(self.error_code);
+        e.string(&self.transactional_id);
+        e.string(&self.transaction_state);
+        e.i32(self.transaction_timeout_ms);
+        e.i64(self.transaction_start_time_ms);
+        e.i64(self.producer_id);
+        e.i16(self.producer_epoch);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -223,7 +294,8 @@ impl<'a> TopicData<'a> {
         Self { topic, partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.topic);
         e.array(&self.partitions, version, element::write_i32);
         e.no_tags();

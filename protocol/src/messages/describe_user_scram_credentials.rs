@@ -99,6 +99,40 @@ impl<'a> UserName<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::DescribeUserScramCredentialsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct DescribeUserScramCredentialsRequest<'a> {
+        /// Version 0; nullable in 0.
+        pub users: Option<Elements<'a, UserName<'a>>>,
+    }
+
+    impl<'a> DescribeUserScramCredentialsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::DescribeUserScramCredentialsRequest::VERSION_MIN
+                ..=super::DescribeUserScramCredentialsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::Flexible);
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let users = d.nullable_elements(2, version, UserName::read);
+            d.skip_tags();
+            Self { users }
+        }
+    }
+}
+
 /// The response of API 50, versions 0, flexible from 0.
 #[derive(Clone, PartialEq, Debug)]
 pub struct DescribeUserScramCredentialsResponse<'a> {
@@ -151,6 +185,13 @@ impl<'a> DescribeUserScramCredentialsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `results`, of which `count` are written next, and then
+    /// what is behind them (`end_results`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_results(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> DescribeUserScramCredentialsResponse<'static> {
         DescribeUserScramCredentialsResponse {
@@ -175,7 +216,8 @@ impl<'a> DescribeUserScramCredentialsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
@@ -184,6 +226,19 @@ impl<'a> DescribeUserScramCredentialsResponse<'a> {
             version,
             DescribeUserScramCredentialsResult::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `results`, of which `count` are written next.
+    pub fn begin_results(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `results`.
+    pub fn end_results(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -237,11 +292,25 @@ impl<'a> DescribeUserScramCredentialsResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.user);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.array(&self.credential_infos, version, CredentialInfo::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `credential_infos`, of which `count` are written next.
+    pub fn begin_credential_infos(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.user);
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `credential_infos`.
+    pub fn end_credential_infos(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -266,7 +335,8 @@ impl CredentialInfo {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i8(self.mechanism);
         e.i32(self.iterations);
         e.no_tags();

@@ -132,6 +132,67 @@ impl<'a> TopicPartitions<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::ElectLeadersRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct ElectLeadersRequest<'a> {
+        /// Versions 1 to 2.
+        pub election_type: i8,
+        /// Versions 0 to 2; nullable in 0 to 2.
+        pub topic_partitions: Option<Elements<'a, TopicPartitions<'a>>>,
+        /// Versions 0 to 2; default 60000.
+        pub timeout_ms: i32,
+    }
+
+    impl<'a> ElectLeadersRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::ElectLeadersRequest::VERSION_MIN..=super::ElectLeadersRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 2));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let election_type = if version >= 1 { d.i8() } else { 0 };
+            let topic_partitions = d.nullable_elements(3, version, TopicPartitions::read);
+            let timeout_ms = d.i32();
+            d.skip_tags();
+            Self {
+                election_type,
+                topic_partitions,
+                timeout_ms,
+            }
+        }
+    }
+
+    /// [`super::TopicPartitions`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct TopicPartitions<'a> {
+        /// Versions 0 to 2.
+        pub topic: Cow<'a, str>,
+        /// Versions 0 to 2.
+        pub partitions: Elements<'a, i32>,
+    }
+
+    impl<'a> TopicPartitions<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topic = d.string();
+            let partitions = d.elements(4, version, element::read_i32);
+            d.skip_tags();
+            Self { topic, partitions }
+        }
+    }
+}
+
 /// The response of API 43, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ElectLeadersResponse<'a> {
@@ -171,6 +232,13 @@ impl<'a> ElectLeadersResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `replica_election_results`, of which `count` are written next, and then
+    /// what is behind them (`end_replica_election_results`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 2));
+        self.begin_replica_election_results(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> ElectLeadersResponse<'static> {
         ElectLeadersResponse {
@@ -195,7 +263,8 @@ impl<'a> ElectLeadersResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         if version >= 1 {
             e.i16(self.error_code);
@@ -207,6 +276,22 @@ impl<'a> ElectLeadersResponse<'a> {
             version,
             ReplicaElectionResult::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `replica_election_results`, of which `count` are written next.
+    pub fn begin_replica_election_results(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        if version >= 1 {
+            e.i16(self.error_code);
+        } else if self.error_code != 0 {
+            e.not_in_version("error_code", version);
+        }
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `replica_election_results`.
+    pub fn end_replica_election_results(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -239,9 +324,21 @@ impl<'a> ReplicaElectionResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.topic);
         e.array(&self.partition_result, version, PartitionResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partition_result`, of which `count` are written next.
+    pub fn begin_partition_result(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.topic);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partition_result`.
+    pub fn end_partition_result(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -289,7 +386,8 @@ impl<'a> PartitionResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.partition_id);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());

@@ -143,7 +143,8 @@ impl<'a> EnvelopeResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.nullable_bytes(self.response_data.as_deref());
         e.i16(self.error_code);
         e.no_tags();

@@ -425,6 +425,158 @@ impl<'a> ForgottenTopic<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::FetchRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct FetchRequest<'a> {
+        /// Versions 12 to 17 as tag 0; nullable in 12 to 17; default null.
+        pub cluster_id: Option<Cow<'a, str>>,
+        /// Versions 0 to 14; default -1.
+        pub replica_id: i32,
+        /// Versions 15 to 17 as tag 1.
+        pub replica_state: ReplicaState,
+        /// Versions 0 to 17.
+        pub max_wait_ms: i32,
+        /// Versions 0 to 17.
+        pub min_bytes: i32,
+        /// Versions 3 to 17; default 0x7fffffff.
+        pub max_bytes: i32,
+        /// Versions 4 to 17; default 0.
+        pub isolation_level: i8,
+        /// Versions 7 to 17; default 0.
+        pub session_id: i32,
+        /// Versions 7 to 17; default -1.
+        pub session_epoch: i32,
+        /// Versions 0 to 17.
+        pub topics: Elements<'a, FetchTopic<'a>>,
+        /// Versions 7 to 17.
+        pub forgotten_topics_data: Elements<'a, ForgottenTopic<'a>>,
+        /// Versions 11 to 17.
+        pub rack_id: Cow<'a, str>,
+    }
+
+    impl<'a> FetchRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::FetchRequest::VERSION_MIN..=super::FetchRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 12));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let mut cluster_id = None;
+            let replica_id = if version <= 14 { d.i32() } else { -1 };
+            let mut replica_state = ReplicaState::default();
+            let max_wait_ms = d.i32();
+            let min_bytes = d.i32();
+            let max_bytes = if version >= 3 { d.i32() } else { 0x7fffffff };
+            let isolation_level = if version >= 4 { d.i8() } else { 0 };
+            let session_id = if version >= 7 { d.i32() } else { 0 };
+            let session_epoch = if version >= 7 { d.i32() } else { -1 };
+            let topics = d.elements(3, version, FetchTopic::read);
+            let forgotten_topics_data = if version >= 7 {
+                d.elements(3, version, ForgottenTopic::read)
+            } else {
+                Elements::empty()
+            };
+            let rack_id = if version >= 11 {
+                d.string()
+            } else {
+                Cow::Borrowed("")
+            };
+            let mut tags = d.tags();
+            while let Some(tag) = d.next_tag(&mut tags) {
+                match tag {
+                    0 => cluster_id = d.nullable_string(),
+                    1 if version >= 15 => replica_state = ReplicaState::read(d, version),
+                    _ => d.skip_tag(&tags),
+                }
+            }
+            Self {
+                cluster_id,
+                replica_id,
+                replica_state,
+                max_wait_ms,
+                min_bytes,
+                max_bytes,
+                isolation_level,
+                session_id,
+                session_epoch,
+                topics,
+                forgotten_topics_data,
+                rack_id,
+            }
+        }
+    }
+
+    /// [`super::FetchTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct FetchTopic<'a> {
+        /// Versions 0 to 12.
+        pub topic: Cow<'a, str>,
+        /// Versions 13 to 17.
+        pub topic_id: Uuid,
+        /// Versions 0 to 17.
+        pub partitions: Elements<'a, FetchPartition>,
+    }
+
+    impl<'a> FetchTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topic = if version <= 12 {
+                d.string()
+            } else {
+                Cow::Borrowed("")
+            };
+            let topic_id = if version >= 13 { d.uuid() } else { Uuid::ZERO };
+            let partitions = d.elements(16, version, FetchPartition::read);
+            d.skip_tags();
+            Self {
+                topic,
+                topic_id,
+                partitions,
+            }
+        }
+    }
+
+    /// [`super::ForgottenTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct ForgottenTopic<'a> {
+        /// Versions 7 to 12.
+        pub topic: Cow<'a, str>,
+        /// Versions 13 to 17.
+        pub topic_id: Uuid,
+        /// Versions 7 to 17.
+        pub partitions: Elements<'a, i32>,
+    }
+
+    impl<'a> ForgottenTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topic = if version <= 12 {
+                d.string()
+            } else {
+                Cow::Borrowed("")
+            };
+            let topic_id = if version >= 13 { d.uuid() } else { Uuid::ZERO };
+            let partitions = d.elements(4, version, element::read_i32);
+            d.skip_tags();
+            Self {
+                topic,
+                topic_id,
+                partitions,
+            }
+        }
+    }
+}
+
 /// The response of API 1, versions 0 and up, flexible from 12.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct FetchResponse<'a> {
@@ -468,6 +620,13 @@ impl<'a> FetchResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `responses`, of which `count` are written next, and then
+    /// what is behind them (`end_responses`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 12));
+        self.begin_responses(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> FetchResponse<'static> {
         FetchResponse {
@@ -501,7 +660,8 @@ impl<'a> FetchResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version >= 1 {
             e.i32(self.throttle_time_ms);
         }
@@ -514,6 +674,38 @@ impl<'a> FetchResponse<'a> {
             e.not_in_version("session_id", version);
         }
         e.array(&self.responses, version, FetchableTopicResponse::write);
+        if version < 16 && !self.node_endpoints.is_empty() {
+            e.not_in_version("node_endpoints", version);
+        }
+        if e.is_flexible() {
+            let mut tags = e.begin_tags();
+            if version >= 16 && !self.node_endpoints.is_empty() {
+                let tag = e.begin_tag(&mut tags, 0);
+                e.array(&self.node_endpoints, version, NodeEndpoint::write);
+                e.end_tag(tag);
+            }
+            e.end_tags(tags);
+        }
+    }
+
+    /// Writes what is before the elements of `responses`, of which `count` are written next.
+    pub fn begin_responses(&self, e: &mut Encoder, version: i16, count: usize) {
+        if version >= 1 {
+            e.i32(self.throttle_time_ms);
+        }
+        if version >= 7 {
+            e.i16(self.error_code);
+        }
+        if version >= 7 {
+            e.i32(self.session_id);
+        } else if self.session_id != 0 {
+            e.not_in_version("session_id", version);
+        }
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `responses`.
+    pub fn end_responses(&self, e: &mut Encoder, version: i16) {
         if version < 16 && !self.node_endpoints.is_empty() {
             e.not_in_version("node_endpoints", version);
         }
@@ -566,7 +758,8 @@ impl<'a> FetchableTopicResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version <= 12 {
             e.string(&self.topic);
         }
@@ -574,6 +767,22 @@ impl<'a> FetchableTopicResponse<'a> {
             e.uuid(self.topic_id);
         }
         e.array(&self.partitions, version, PartitionData::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, version: i16, count: usize) {
+        if version <= 12 {
+            e.string(&self.topic);
+        }
+        if version >= 13 {
+            e.uuid(self.topic_id);
+        }
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -681,7 +890,8 @@ impl<'a> PartitionData<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         e.i64(self.high_watermark);
@@ -761,7 +971,8 @@ impl EpochEndOffset {
         Self { epoch, end_offset }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.epoch);
         e.i64(self.end_offset);
         e.no_tags();
@@ -797,7 +1008,8 @@ impl LeaderIdAndEpoch {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.leader_id);
         e.i32(self.leader_epoch);
         e.no_tags();
@@ -830,7 +1042,8 @@ impl SnapshotId {
         Self { end_offset, epoch }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i64(self.end_offset);
         e.i32(self.epoch);
         e.no_tags();
@@ -857,7 +1070,8 @@ impl AbortedTransaction {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i64(self.producer_id);
         e.i64(self.first_offset);
         e.no_tags();
@@ -902,7 +1116,8 @@ impl<'a> NodeEndpoint<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.node_id);
         e.string(&self.host);
         e.i32(self.port);

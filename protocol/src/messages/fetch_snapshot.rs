@@ -262,6 +262,13 @@ impl<'a> FetchSnapshotResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `topics`, of which `count` are written next, and then
+    /// what is behind them (`end_topics`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_topics(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> FetchSnapshotResponse<'static> {
         FetchSnapshotResponse {
@@ -292,10 +299,34 @@ impl<'a> FetchSnapshotResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.array(&self.topics, version, ResponseTopicSnapshot::write);
+        if version < 1 && !self.node_endpoints.is_empty() {
+            e.not_in_version("node_endpoints", version);
+        }
+        if e.is_flexible() {
+            let mut tags = e.begin_tags();
+            if version >= 1 && !self.node_endpoints.is_empty() {
+                let tag = e.begin_tag(&mut tags, 0);
+                e.array(&self.node_endpoints, version, NodeEndpoint::write);
+                e.end_tag(tag);
+            }
+            e.end_tags(tags);
+        }
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.i16(self.error_code);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, version: i16) {
         if version < 1 && !self.node_endpoints.is_empty() {
             e.not_in_version("node_endpoints", version);
         }
@@ -336,9 +367,21 @@ impl<'a> ResponseTopicSnapshot<'a> {
         Self { name, partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.array(&self.partitions, version, ResponsePartitionSnapshot::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -405,7 +448,8 @@ impl<'a> ResponsePartitionSnapshot<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.index);
         e.i16(self.error_code);
         self.snapshot_id.write(e, version);
@@ -444,7 +488,8 @@ impl ResponseSnapshotId {
         Self { end_offset, epoch }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i64(self.end_offset);
         e.i32(self.epoch);
         e.no_tags();
@@ -471,7 +516,8 @@ impl LeaderIdAndEpoch {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.leader_id);
         e.i32(self.leader_epoch);
         e.no_tags();
@@ -511,7 +557,8 @@ impl<'a> NodeEndpoint<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.node_id);
         e.string(&self.host);
         e.u16(self.port);

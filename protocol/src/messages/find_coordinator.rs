@@ -99,6 +99,58 @@ impl<'a> FindCoordinatorRequest<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::FindCoordinatorRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct FindCoordinatorRequest<'a> {
+        /// Versions 0 to 3.
+        pub key: Cow<'a, str>,
+        /// Versions 1 to 6; default 0.
+        pub key_type: i8,
+        /// Versions 4 to 6.
+        pub coordinator_keys: Elements<'a, Cow<'a, str>>,
+    }
+
+    impl<'a> FindCoordinatorRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::FindCoordinatorRequest::VERSION_MIN
+                ..=super::FindCoordinatorRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 3));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let key = if version <= 3 {
+                d.string()
+            } else {
+                Cow::Borrowed("")
+            };
+            let key_type = if version >= 1 { d.i8() } else { 0 };
+            let coordinator_keys = if version >= 4 {
+                d.elements(1, version, element::read_string)
+            } else {
+                Elements::empty()
+            };
+            d.skip_tags();
+            Self {
+                key,
+                key_type,
+                coordinator_keys,
+            }
+        }
+    }
+}
+
 /// The response of API 10, versions 0 and up, flexible from 3.
 #[derive(Clone, PartialEq, Debug)]
 pub struct FindCoordinatorResponse<'a> {
@@ -160,6 +212,13 @@ impl<'a> FindCoordinatorResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `coordinators`, of which `count` are written next, and then
+    /// what is behind them (`end_coordinators`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 3));
+        self.begin_coordinators(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> FindCoordinatorResponse<'static> {
         FindCoordinatorResponse {
@@ -205,7 +264,8 @@ impl<'a> FindCoordinatorResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version >= 1 {
             e.i32(self.throttle_time_ms);
         }
@@ -237,6 +297,46 @@ impl<'a> FindCoordinatorResponse<'a> {
         } else if !self.coordinators.is_empty() {
             e.not_in_version("coordinators", version);
         }
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `coordinators`, of which `count` are written next.
+    pub fn begin_coordinators(&self, e: &mut Encoder, version: i16, count: usize) {
+        if version >= 1 {
+            e.i32(self.throttle_time_ms);
+        }
+        if version <= 3 {
+            e.i16(self.error_code);
+        } else if self.error_code != 0 {
+            e.not_in_version("error_code", version);
+        }
+        if (1..=3).contains(&version) {
+            e.nullable_string(self.error_message.as_deref());
+        }
+        if version <= 3 {
+            e.i32(self.node_id);
+        } else if self.node_id != 0 {
+            e.not_in_version("node_id", version);
+        }
+        if version <= 3 {
+            e.string(&self.host);
+        } else if !self.host.is_empty() {
+            e.not_in_version("host", version);
+        }
+        if version <= 3 {
+            e.i32(self.port);
+        } else if self.port != 0 {
+            e.not_in_version("port", version);
+        }
+        if version >= 4 {
+            e.array_len(count);
+        } else if !self.coordinators.is_empty() {
+            e.not_in_version("coordinators", version);
+        }
+    }
+
+    /// Writes what is behind the elements of `coordinators`.
+    pub fn end_coordinators(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -302,7 +402,8 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.key);
         e.i32(self.node_id);
         e.string(&self.host);

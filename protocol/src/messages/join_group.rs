@@ -171,6 +171,77 @@ impl<'a> JoinGroupRequestProtocol<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::JoinGroupRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct JoinGroupRequest<'a> {
+        /// Versions 0 to 9.
+        pub group_id: Cow<'a, str>,
+        /// Versions 0 to 9.
+        pub session_timeout_ms: i32,
+        /// Versions 1 to 9; default -1.
+        pub rebalance_timeout_ms: i32,
+        /// Versions 0 to 9.
+        pub member_id: Cow<'a, str>,
+        /// Versions 5 to 9; nullable in 5 to 9; default null.
+        pub group_instance_id: Option<Cow<'a, str>>,
+        /// Versions 0 to 9.
+        pub protocol_type: Cow<'a, str>,
+        /// Versions 0 to 9.
+        pub protocols: Elements<'a, JoinGroupRequestProtocol<'a>>,
+        /// Versions 8 to 9; nullable in 8 to 9; default null.
+        pub reason: Option<Cow<'a, str>>,
+    }
+
+    impl<'a> JoinGroupRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::JoinGroupRequest::VERSION_MIN..=super::JoinGroupRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 6));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let group_id = d.string();
+            let session_timeout_ms = d.i32();
+            let rebalance_timeout_ms = if version >= 1 { d.i32() } else { -1 };
+            let member_id = d.string();
+            let group_instance_id = if version >= 5 {
+                d.nullable_string()
+            } else {
+                None
+            };
+            let protocol_type = d.string();
+            let protocols = d.elements(3, version, JoinGroupRequestProtocol::read);
+            let reason = if version >= 8 {
+                d.nullable_string()
+            } else {
+                None
+            };
+            d.skip_tags();
+            Self {
+                group_id,
+                session_timeout_ms,
+                rebalance_timeout_ms,
+                member_id,
+                group_instance_id,
+                protocol_type,
+                protocols,
+                reason,
+            }
+        }
+    }
+}
+
 /// The response of API 11, versions 0 and up, flexible from 6.
 #[derive(Clone, PartialEq, Debug)]
 pub struct JoinGroupResponse<'a> {
@@ -238,6 +309,13 @@ impl<'a> JoinGroupResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `members`, of which `count` are written next, and then
+    /// what is behind them (`end_members`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 6));
+        self.begin_members(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> JoinGroupResponse<'static> {
         JoinGroupResponse {
@@ -284,7 +362,8 @@ impl<'a> JoinGroupResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version >= 2 {
             e.i32(self.throttle_time_ms);
         }
@@ -305,6 +384,35 @@ impl<'a> JoinGroupResponse<'a> {
         }
         e.string(&self.member_id);
         e.array(&self.members, version, JoinGroupResponseMember::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `members`, of which `count` are written next.
+    pub fn begin_members(&self, e: &mut Encoder, version: i16, count: usize) {
+        if version >= 2 {
+            e.i32(self.throttle_time_ms);
+        }
+        e.i16(self.error_code);
+        e.i32(self.generation_id);
+        if version >= 7 {
+            e.nullable_string(self.protocol_type.as_deref());
+        }
+        if version < 7 && self.protocol_name.is_none() {
+            e.unexpected_null("protocol_name", version);
+        }
+        e.nullable_string(self.protocol_name.as_deref());
+        e.string(&self.leader);
+        if version >= 9 {
+            e.bool(self.skip_assignment);
+        } else if self.skip_assignment {
+            e.not_in_version("skip_assignment", version);
+        }
+        e.string(&self.member_id);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `members`.
+    pub fn end_members(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -346,7 +454,8 @@ impl<'a> JoinGroupResponseMember<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.member_id);
         if version >= 5 {
             e.nullable_string(self.group_instance_id.as_deref());

@@ -368,6 +368,175 @@ impl<'a> LeaderAndIsrPartitionState<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::LeaderAndIsrRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct LeaderAndIsrRequest<'a> {
+        /// Versions 0 to 7.
+        pub controller_id: i32,
+        /// Version 7; default false.
+        pub is_kraft_controller: bool,
+        /// Versions 0 to 7.
+        pub controller_epoch: i32,
+        /// Versions 2 to 7; default -1.
+        pub broker_epoch: i64,
+        /// Versions 5 to 7.
+        pub r#type: i8,
+        /// Versions 0 to 1.
+        pub ungrouped_partition_states: Elements<'a, LeaderAndIsrPartitionState<'a>>,
+        /// Versions 2 to 7.
+        pub topic_states: Elements<'a, LeaderAndIsrTopicState<'a>>,
+        /// Versions 0 to 7.
+        pub live_leaders: Elements<'a, LeaderAndIsrLiveLeader<'a>>,
+    }
+
+    impl<'a> LeaderAndIsrRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::LeaderAndIsrRequest::VERSION_MIN..=super::LeaderAndIsrRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 4));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let controller_id = d.i32();
+            let is_kraft_controller = if version >= 7 { d.bool() } else { false };
+            let controller_epoch = d.i32();
+            let broker_epoch = if version >= 2 { d.i64() } else { -1 };
+            let r#type = if version >= 5 { d.i8() } else { 0 };
+            let ungrouped_partition_states = if version <= 1 {
+                d.elements(26, version, LeaderAndIsrPartitionState::read)
+            } else {
+                Elements::empty()
+            };
+            let topic_states = if version >= 2 {
+                d.elements(3, version, LeaderAndIsrTopicState::read)
+            } else {
+                Elements::empty()
+            };
+            let live_leaders = d.elements(10, version, LeaderAndIsrLiveLeader::read);
+            d.skip_tags();
+            Self {
+                controller_id,
+                is_kraft_controller,
+                controller_epoch,
+                broker_epoch,
+                r#type,
+                ungrouped_partition_states,
+                topic_states,
+                live_leaders,
+            }
+        }
+    }
+
+    /// [`super::LeaderAndIsrTopicState`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct LeaderAndIsrTopicState<'a> {
+        /// Versions 2 to 7.
+        pub topic_name: Cow<'a, str>,
+        /// Versions 5 to 7.
+        pub topic_id: Uuid,
+        /// Versions 2 to 7.
+        pub partition_states: Elements<'a, LeaderAndIsrPartitionState<'a>>,
+    }
+
+    impl<'a> LeaderAndIsrTopicState<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topic_name = d.string();
+            let topic_id = if version >= 5 { d.uuid() } else { Uuid::ZERO };
+            let partition_states = d.elements(26, version, LeaderAndIsrPartitionState::read);
+            d.skip_tags();
+            Self {
+                topic_name,
+                topic_id,
+                partition_states,
+            }
+        }
+    }
+
+    /// [`super::LeaderAndIsrPartitionState`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct LeaderAndIsrPartitionState<'a> {
+        /// Versions 0 to 1.
+        pub topic_name: Cow<'a, str>,
+        /// Versions 0 to 7.
+        pub partition_index: i32,
+        /// Versions 0 to 7.
+        pub controller_epoch: i32,
+        /// Versions 0 to 7.
+        pub leader: i32,
+        /// Versions 0 to 7.
+        pub leader_epoch: i32,
+        /// Versions 0 to 7.
+        pub isr: Elements<'a, i32>,
+        /// Versions 0 to 7.
+        pub partition_epoch: i32,
+        /// Versions 0 to 7.
+        pub replicas: Elements<'a, i32>,
+        /// Versions 3 to 7.
+        pub adding_replicas: Elements<'a, i32>,
+        /// Versions 3 to 7.
+        pub removing_replicas: Elements<'a, i32>,
+        /// Versions 1 to 7; default false.
+        pub is_new: bool,
+        /// Versions 6 to 7; default 0.
+        pub leader_recovery_state: i8,
+    }
+
+    impl<'a> LeaderAndIsrPartitionState<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topic_name = if version <= 1 {
+                d.string()
+            } else {
+                Cow::Borrowed("")
+            };
+            let partition_index = d.i32();
+            let controller_epoch = d.i32();
+            let leader = d.i32();
+            let leader_epoch = d.i32();
+            let isr = d.elements(4, version, element::read_i32);
+            let partition_epoch = d.i32();
+            let replicas = d.elements(4, version, element::read_i32);
+            let adding_replicas = if version >= 3 {
+                d.elements(4, version, element::read_i32)
+            } else {
+                Elements::empty()
+            };
+            let removing_replicas = if version >= 3 {
+                d.elements(4, version, element::read_i32)
+            } else {
+                Elements::empty()
+            };
+            let is_new = if version >= 1 { d.bool() } else { false };
+            let leader_recovery_state = if version >= 6 { d.i8() } else { 0 };
+            d.skip_tags();
+            Self {
+                topic_name,
+                partition_index,
+                controller_epoch,
+                leader,
+                leader_epoch,
+                isr,
+                partition_epoch,
+                replicas,
+                adding_replicas,
+                removing_replicas,
+                is_new,
+                leader_recovery_state,
+            }
+        }
+    }
+}
+
 /// The response of API 4, versions 0 and up, flexible from 4.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct LeaderAndIsrResponse<'a> {
@@ -407,6 +576,13 @@ impl<'a> LeaderAndIsrResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `topics`, of which `count` are written next, and then
+    /// what is behind them (`end_topics`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 4));
+        self.begin_topics(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> LeaderAndIsrResponse<'static> {
         LeaderAndIsrResponse {
@@ -439,7 +615,8 @@ impl<'a> LeaderAndIsrResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         if version <= 4 {
             e.array(
@@ -455,6 +632,30 @@ impl<'a> LeaderAndIsrResponse<'a> {
         } else if !self.topics.is_empty() {
             e.not_in_version("topics", version);
         }
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.i16(self.error_code);
+        if version <= 4 {
+            e.array(
+                &self.partition_errors,
+                version,
+                LeaderAndIsrPartitionError::write,
+            );
+        } else if !self.partition_errors.is_empty() {
+            e.not_in_version("partition_errors", version);
+        }
+        if version >= 5 {
+            e.array_len(count);
+        } else if !self.topics.is_empty() {
+            e.not_in_version("topics", version);
+        }
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -490,13 +691,25 @@ impl<'a> LeaderAndIsrTopicError<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.uuid(self.topic_id);
         e.array(
             &self.partition_errors,
             version,
             LeaderAndIsrPartitionError::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partition_errors`, of which `count` are written next.
+    pub fn begin_partition_errors(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.uuid(self.topic_id);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partition_errors`.
+    pub fn end_partition_errors(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -538,7 +751,8 @@ impl<'a> LeaderAndIsrPartitionError<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version <= 4 {
             e.string(&self.topic_name);
         }

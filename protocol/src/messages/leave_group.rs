@@ -141,6 +141,57 @@ impl<'a> MemberIdentity<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::LeaveGroupRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct LeaveGroupRequest<'a> {
+        /// Versions 0 to 5.
+        pub group_id: Cow<'a, str>,
+        /// Versions 0 to 2.
+        pub member_id: Cow<'a, str>,
+        /// Versions 3 to 5.
+        pub members: Elements<'a, MemberIdentity<'a>>,
+    }
+
+    impl<'a> LeaveGroupRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::LeaveGroupRequest::VERSION_MIN..=super::LeaveGroupRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 4));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let group_id = d.string();
+            let member_id = if version <= 2 {
+                d.string()
+            } else {
+                Cow::Borrowed("")
+            };
+            let members = if version >= 3 {
+                d.elements(3, version, MemberIdentity::read)
+            } else {
+                Elements::empty()
+            };
+            d.skip_tags();
+            Self {
+                group_id,
+                member_id,
+                members,
+            }
+        }
+    }
+}
+
 /// The response of API 13, versions 0 and up, flexible from 4.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct LeaveGroupResponse<'a> {
@@ -180,6 +231,13 @@ impl<'a> LeaveGroupResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `members`, of which `count` are written next, and then
+    /// what is behind them (`end_members`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 4));
+        self.begin_members(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> LeaveGroupResponse<'static> {
         LeaveGroupResponse {
@@ -205,7 +263,8 @@ impl<'a> LeaveGroupResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version >= 1 {
             e.i32(self.throttle_time_ms);
         }
@@ -215,6 +274,24 @@ impl<'a> LeaveGroupResponse<'a> {
         } else if !self.members.is_empty() {
             e.not_in_version("members", version);
         }
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `members`, of which `count` are written next.
+    pub fn begin_members(&self, e: &mut Encoder, version: i16, count: usize) {
+        if version >= 1 {
+            e.i32(self.throttle_time_ms);
+        }
+        e.i16(self.error_code);
+        if version >= 3 {
+            e.array_len(count);
+        } else if !self.members.is_empty() {
+            e.not_in_version("members", version);
+        }
+    }
+
+    /// Writes what is behind the elements of `members`.
+    pub fn end_members(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -262,7 +339,8 @@ impl<'a> MemberResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.member_id);
         e.nullable_string(self.group_instance_id.as_deref());
         e.i16(self.error_code);

@@ -91,6 +91,13 @@ impl<'a> ListClientMetricsResourcesResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `client_metrics_resources`, of which `count` are written next, and then
+    /// what is behind them (`end_client_metrics_resources`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_client_metrics_resources(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> ListClientMetricsResourcesResponse<'static> {
         ListClientMetricsResourcesResponse {
@@ -115,7 +122,8 @@ impl<'a> ListClientMetricsResourcesResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.array(
@@ -123,6 +131,18 @@ impl<'a> ListClientMetricsResourcesResponse<'a> {
             version,
             ClientMetricsResource::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `client_metrics_resources`, of which `count` are written next.
+    pub fn begin_client_metrics_resources(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.i16(self.error_code);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `client_metrics_resources`.
+    pub fn end_client_metrics_resources(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -148,7 +168,8 @@ impl<'a> ClientMetricsResource<'a> {
         Self { name }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.name);
         e.no_tags();
     }

@@ -89,6 +89,53 @@ impl<'a> ListGroupsRequest<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::ListGroupsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct ListGroupsRequest<'a> {
+        /// Versions 4 to 5.
+        pub states_filter: Elements<'a, Cow<'a, str>>,
+        /// Version 5.
+        pub types_filter: Elements<'a, Cow<'a, str>>,
+    }
+
+    impl<'a> ListGroupsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::ListGroupsRequest::VERSION_MIN..=super::ListGroupsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 3));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let states_filter = if version >= 4 {
+                d.elements(1, version, element::read_string)
+            } else {
+                Elements::empty()
+            };
+            let types_filter = if version >= 5 {
+                d.elements(1, version, element::read_string)
+            } else {
+                Elements::empty()
+            };
+            d.skip_tags();
+            Self {
+                states_filter,
+                types_filter,
+            }
+        }
+    }
+}
+
 /// The response of API 16, versions 0 and up, flexible from 3.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListGroupsResponse<'a> {
@@ -128,6 +175,13 @@ impl<'a> ListGroupsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `groups`, of which `count` are written next, and then
+    /// what is behind them (`end_groups`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 3));
+        self.begin_groups(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> ListGroupsResponse<'static> {
         ListGroupsResponse {
@@ -149,12 +203,27 @@ impl<'a> ListGroupsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version >= 1 {
             e.i32(self.throttle_time_ms);
         }
         e.i16(self.error_code);
         e.array(&self.groups, version, ListedGroup::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `groups`, of which `count` are written next.
+    pub fn begin_groups(&self, e: &mut Encoder, version: i16, count: usize) {
+        if version >= 1 {
+            e.i32(self.throttle_time_ms);
+        }
+        e.i16(self.error_code);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `groups`.
+    pub fn end_groups(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -205,7 +274,8 @@ impl<'a> ListedGroup<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.group_id);
         e.string(&self.protocol_type);
         if version >= 4 {

@@ -169,6 +169,67 @@ impl ListOffsetsPartition {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::ListOffsetsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct ListOffsetsRequest<'a> {
+        /// Versions 0 to 9.
+        pub replica_id: i32,
+        /// Versions 2 to 9.
+        pub isolation_level: i8,
+        /// Versions 0 to 9.
+        pub topics: Elements<'a, ListOffsetsTopic<'a>>,
+    }
+
+    impl<'a> ListOffsetsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::ListOffsetsRequest::VERSION_MIN..=super::ListOffsetsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 6));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let replica_id = d.i32();
+            let isolation_level = if version >= 2 { d.i8() } else { 0 };
+            let topics = d.elements(3, version, ListOffsetsTopic::read);
+            d.skip_tags();
+            Self {
+                replica_id,
+                isolation_level,
+                topics,
+            }
+        }
+    }
+
+    /// [`super::ListOffsetsTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct ListOffsetsTopic<'a> {
+        /// Versions 0 to 9.
+        pub name: Cow<'a, str>,
+        /// Versions 0 to 9.
+        pub partitions: Elements<'a, ListOffsetsPartition>,
+    }
+
+    impl<'a> ListOffsetsTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let partitions = d.elements(12, version, ListOffsetsPartition::read);
+            d.skip_tags();
+            Self { name, partitions }
+        }
+    }
+}
+
 /// The response of API 2, versions 0 and up, flexible from 6.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListOffsetsResponse<'a> {
@@ -206,6 +267,13 @@ impl<'a> ListOffsetsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `topics`, of which `count` are written next, and then
+    /// what is behind them (`end_topics`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 6));
+        self.begin_topics(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> ListOffsetsResponse<'static> {
         ListOffsetsResponse {
@@ -224,11 +292,25 @@ impl<'a> ListOffsetsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version >= 2 {
             e.i32(self.throttle_time_ms);
         }
         e.array(&self.topics, version, ListOffsetsTopicResponse::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, version: i16, count: usize) {
+        if version >= 2 {
+            e.i32(self.throttle_time_ms);
+        }
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -258,13 +340,25 @@ impl<'a> ListOffsetsTopicResponse<'a> {
         Self { name, partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.array(
             &self.partitions,
             version,
             ListOffsetsPartitionResponse::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -322,7 +416,8 @@ impl ListOffsetsPartitionResponse {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         if version <= 0 {

@@ -121,6 +121,64 @@ impl<'a> ListPartitionReassignmentsTopics<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::ListPartitionReassignmentsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct ListPartitionReassignmentsRequest<'a> {
+        /// Version 0; default 60000.
+        pub timeout_ms: i32,
+        /// Version 0; nullable in 0; default null.
+        pub topics: Option<Elements<'a, ListPartitionReassignmentsTopics<'a>>>,
+    }
+
+    impl<'a> ListPartitionReassignmentsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::ListPartitionReassignmentsRequest::VERSION_MIN
+                ..=super::ListPartitionReassignmentsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::Flexible);
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let timeout_ms = d.i32();
+            let topics = d.nullable_elements(3, version, ListPartitionReassignmentsTopics::read);
+            d.skip_tags();
+            Self { timeout_ms, topics }
+        }
+    }
+
+    /// [`super::ListPartitionReassignmentsTopics`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct ListPartitionReassignmentsTopics<'a> {
+        /// Version 0.
+        pub name: Cow<'a, str>,
+        /// Version 0.
+        pub partition_indexes: Elements<'a, i32>,
+    }
+
+    impl<'a> ListPartitionReassignmentsTopics<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let partition_indexes = d.elements(4, version, element::read_i32);
+            d.skip_tags();
+            Self {
+                name,
+                partition_indexes,
+            }
+        }
+    }
+}
+
 /// The response of API 46, versions 0, flexible from 0.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ListPartitionReassignmentsResponse<'a> {
@@ -173,6 +231,13 @@ impl<'a> ListPartitionReassignmentsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `topics`, of which `count` are written next, and then
+    /// what is behind them (`end_topics`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_topics(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> ListPartitionReassignmentsResponse<'static> {
         ListPartitionReassignmentsResponse {
@@ -197,11 +262,25 @@ impl<'a> ListPartitionReassignmentsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.array(&self.topics, version, OngoingTopicReassignment::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -231,13 +310,25 @@ impl<'a> OngoingTopicReassignment<'a> {
         Self { name, partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.array(
             &self.partitions,
             version,
             OngoingPartitionReassignment::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -270,7 +361,8 @@ impl OngoingPartitionReassignment {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.partition_index);
         e.array(&self.replicas, version, element::write_i32);
         e.array(&self.adding_replicas, version, element::write_i32);

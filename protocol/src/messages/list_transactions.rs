@@ -93,6 +93,50 @@ impl<'a> ListTransactionsRequest<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::ListTransactionsRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct ListTransactionsRequest<'a> {
+        /// Versions 0 to 1.
+        pub state_filters: Elements<'a, Cow<'a, str>>,
+        /// Versions 0 to 1.
+        pub producer_id_filters: Elements<'a, i64>,
+        /// Version 1; default -1.
+        pub duration_filter: i64,
+    }
+
+    impl<'a> ListTransactionsRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::ListTransactionsRequest::VERSION_MIN
+                ..=super::ListTransactionsRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::Flexible);
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let state_filters = d.elements(1, version, element::read_string);
+            let producer_id_filters = d.elements(8, version, element::read_i64);
+            let duration_filter = if version >= 1 { d.i64() } else { -1 };
+            d.skip_tags();
+            Self {
+                state_filters,
+                producer_id_filters,
+                duration_filter,
+            }
+        }
+    }
+}
+
 /// The response of API 66, versions 0 and up, flexible from 0.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListTransactionsResponse<'a> {
@@ -134,6 +178,13 @@ impl<'a> ListTransactionsResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `transaction_states`, of which `count` are written next, and then
+    /// what is behind them (`end_transaction_states`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_transaction_states(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> ListTransactionsResponse<'static> {
         ListTransactionsResponse {
@@ -158,11 +209,25 @@ impl<'a> ListTransactionsResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.array(&self.unknown_state_filters, version, element::write_string);
         e.array(&self.transaction_states, version, TransactionState::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `transaction_states`, of which `count` are written next.
+    pub fn begin_transaction_states(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.i16(self.error_code);
+        e.array(&self.unknown_state_filters, version, element::write_string);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `transaction_states`.
+    pub fn end_transaction_states(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -200,7 +265,8 @@ impl<'a> TransactionState<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.transactional_id);
         e.i64(self.producer_id);
         e.string(&self.transaction_state);

@@ -168,6 +168,60 @@ impl<'a> MetadataRequestTopic<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::MetadataRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct MetadataRequest<'a> {
+        /// Versions 0 to 12; nullable in 1 to 12.
+        pub topics: Option<Elements<'a, MetadataRequestTopic<'a>>>,
+        /// Versions 4 to 12; default true.
+        pub allow_auto_topic_creation: bool,
+        /// Versions 8 to 10.
+        pub include_cluster_authorized_operations: bool,
+        /// Versions 8 to 12.
+        pub include_topic_authorized_operations: bool,
+    }
+
+    impl<'a> MetadataRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::MetadataRequest::VERSION_MIN..=super::MetadataRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 9));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topics = d.nullable_elements(2, version, MetadataRequestTopic::read);
+            if version < 1 && topics.is_none() {
+                d.refuse_null();
+            }
+            let allow_auto_topic_creation = if version >= 4 { d.bool() } else { true };
+            let include_cluster_authorized_operations = if (8..=10).contains(&version) {
+                d.bool()
+            } else {
+                false
+            };
+            let include_topic_authorized_operations = if version >= 8 { d.bool() } else { false };
+            d.skip_tags();
+            Self {
+                topics,
+                allow_auto_topic_creation,
+                include_cluster_authorized_operations,
+                include_topic_authorized_operations,
+            }
+        }
+    }
+}
+
 /// The response of API 3, versions 0 and up, flexible from 9.
 #[derive(Clone, PartialEq, Debug)]
 pub struct MetadataResponse<'a> {
@@ -226,6 +280,13 @@ impl<'a> MetadataResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `topics`, of which `count` are written next, and then
+    /// what is behind them (`end_topics`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 9));
+        self.begin_topics(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> MetadataResponse<'static> {
         MetadataResponse {
@@ -264,7 +325,8 @@ impl<'a> MetadataResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version >= 3 {
             e.i32(self.throttle_time_ms);
         }
@@ -276,6 +338,31 @@ impl<'a> MetadataResponse<'a> {
             e.i32(self.controller_id);
         }
         e.array(&self.topics, version, MetadataResponseTopic::write);
+        if (8..=10).contains(&version) {
+            e.i32(self.cluster_authorized_operations);
+        } else if self.cluster_authorized_operations != -2147483648 {
+            e.not_in_version("cluster_authorized_operations", version);
+        }
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, version: i16, count: usize) {
+        if version >= 3 {
+            e.i32(self.throttle_time_ms);
+        }
+        e.array(&self.brokers, version, MetadataResponseBroker::write);
+        if version >= 2 {
+            e.nullable_string(self.cluster_id.as_deref());
+        }
+        if version >= 1 {
+            e.i32(self.controller_id);
+        }
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, version: i16) {
         if (8..=10).contains(&version) {
             e.i32(self.cluster_authorized_operations);
         } else if self.cluster_authorized_operations != -2147483648 {
@@ -327,7 +414,8 @@ impl<'a> MetadataResponseBroker<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.node_id);
         e.string(&self.host);
         e.i32(self.port);
@@ -402,7 +490,8 @@ impl<'a> MetadataResponseTopic<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         if version < 12 && self.name.is_none() {
             e.unexpected_null("name", version);
@@ -415,6 +504,32 @@ impl<'a> MetadataResponseTopic<'a> {
             e.bool(self.is_internal);
         }
         e.array(&self.partitions, version, MetadataResponsePartition::write);
+        if version >= 8 {
+            e.i32(self.topic_authorized_operations);
+        } else if self.topic_authorized_operations != -2147483648 {
+            e.not_in_version("topic_authorized_operations", version);
+        }
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.i16(self.error_code);
+        if version < 12 && self.name.is_none() {
+            e.unexpected_null("name", version);
+        }
+        e.nullable_string(self.name.as_deref());
+        if version >= 10 {
+            e.uuid(self.topic_id);
+        }
+        if version >= 1 {
+            e.bool(self.is_internal);
+        }
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, version: i16) {
         if version >= 8 {
             e.i32(self.topic_authorized_operations);
         } else if self.topic_authorized_operations != -2147483648 {
@@ -482,7 +597,8 @@ impl MetadataResponsePartition {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.i32(self.partition_index);
         e.i32(self.leader_id);

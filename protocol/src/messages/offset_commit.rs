@@ -238,6 +238,91 @@ impl<'a> OffsetCommitRequestPartition<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::OffsetCommitRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct OffsetCommitRequest<'a> {
+        /// Versions 0 to 9.
+        pub group_id: Cow<'a, str>,
+        /// Versions 1 to 9; default -1.
+        pub generation_id_or_member_epoch: i32,
+        /// Versions 1 to 9.
+        pub member_id: Cow<'a, str>,
+        /// Versions 7 to 9; nullable in 7 to 9; default null.
+        pub group_instance_id: Option<Cow<'a, str>>,
+        /// Versions 2 to 4; default -1.
+        pub retention_time_ms: i64,
+        /// Versions 0 to 9.
+        pub topics: Elements<'a, OffsetCommitRequestTopic<'a>>,
+    }
+
+    impl<'a> OffsetCommitRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::OffsetCommitRequest::VERSION_MIN..=super::OffsetCommitRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 8));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let group_id = d.string();
+            let generation_id_or_member_epoch = if version >= 1 { d.i32() } else { -1 };
+            let member_id = if version >= 1 {
+                d.string()
+            } else {
+                Cow::Borrowed("")
+            };
+            let group_instance_id = if version >= 7 {
+                d.nullable_string()
+            } else {
+                None
+            };
+            let retention_time_ms = if (2..=4).contains(&version) {
+                d.i64()
+            } else {
+                -1
+            };
+            let topics = d.elements(3, version, OffsetCommitRequestTopic::read);
+            d.skip_tags();
+            Self {
+                group_id,
+                generation_id_or_member_epoch,
+                member_id,
+                group_instance_id,
+                retention_time_ms,
+                topics,
+            }
+        }
+    }
+
+    /// [`super::OffsetCommitRequestTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct OffsetCommitRequestTopic<'a> {
+        /// Versions 0 to 9.
+        pub name: Cow<'a, str>,
+        /// Versions 0 to 9.
+        pub partitions: Elements<'a, OffsetCommitRequestPartition<'a>>,
+    }
+
+    impl<'a> OffsetCommitRequestTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let partitions = d.elements(14, version, OffsetCommitRequestPartition::read);
+            d.skip_tags();
+            Self { name, partitions }
+        }
+    }
+}
+
 /// The response of API 8, versions 0 and up, flexible from 8.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct OffsetCommitResponse<'a> {
@@ -275,6 +360,13 @@ impl<'a> OffsetCommitResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `topics`, of which `count` are written next, and then
+    /// what is behind them (`end_topics`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 8));
+        self.begin_topics(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> OffsetCommitResponse<'static> {
         OffsetCommitResponse {
@@ -293,11 +385,25 @@ impl<'a> OffsetCommitResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version >= 3 {
             e.i32(self.throttle_time_ms);
         }
         e.array(&self.topics, version, OffsetCommitResponseTopic::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, version: i16, count: usize) {
+        if version >= 3 {
+            e.i32(self.throttle_time_ms);
+        }
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -327,13 +433,25 @@ impl<'a> OffsetCommitResponseTopic<'a> {
         Self { name, partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.array(
             &self.partitions,
             version,
             OffsetCommitResponsePartition::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -358,7 +476,8 @@ impl OffsetCommitResponsePartition {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         e.no_tags();

@@ -119,6 +119,58 @@ impl OffsetDeleteRequestPartition {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::OffsetDeleteRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct OffsetDeleteRequest<'a> {
+        /// Version 0.
+        pub group_id: Cow<'a, str>,
+        /// Version 0.
+        pub topics: Elements<'a, OffsetDeleteRequestTopic<'a>>,
+    }
+
+    impl<'a> OffsetDeleteRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::OffsetDeleteRequest::VERSION_MIN..=super::OffsetDeleteRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::Fixed);
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let group_id = d.string();
+            let topics = d.elements(6, version, OffsetDeleteRequestTopic::read);
+            Self { group_id, topics }
+        }
+    }
+
+    /// [`super::OffsetDeleteRequestTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct OffsetDeleteRequestTopic<'a> {
+        /// Version 0.
+        pub name: Cow<'a, str>,
+        /// Version 0.
+        pub partitions: Elements<'a, OffsetDeleteRequestPartition>,
+    }
+
+    impl<'a> OffsetDeleteRequestTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let partitions = d.elements(4, version, OffsetDeleteRequestPartition::read);
+            Self { name, partitions }
+        }
+    }
+}
+
 /// The response of API 47, versions 0, none flexible.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct OffsetDeleteResponse<'a> {
@@ -158,6 +210,13 @@ impl<'a> OffsetDeleteResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `topics`, of which `count` are written next, and then
+    /// what is behind them (`end_topics`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Fixed);
+        self.begin_topics(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> OffsetDeleteResponse<'static> {
         OffsetDeleteResponse {
@@ -178,11 +237,22 @@ impl<'a> OffsetDeleteResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.i32(self.throttle_time_ms);
         e.array(&self.topics, version, OffsetDeleteResponseTopic::write);
     }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i16(self.error_code);
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, _e: &mut Encoder, _version: i16) {}
 }
 
 /// Part of `OffsetDeleteResponse`, versions 0.
@@ -209,7 +279,8 @@ impl<'a> OffsetDeleteResponseTopic<'a> {
         Self { name, partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.array(
             &self.partitions,
@@ -217,6 +288,15 @@ impl<'a> OffsetDeleteResponseTopic<'a> {
             OffsetDeleteResponsePartition::write,
         );
     }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, _e: &mut Encoder, _version: i16) {}
 }
 
 /// Part of `OffsetDeleteResponse`, versions 0.
@@ -238,7 +318,8 @@ impl OffsetDeleteResponsePartition {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
     }

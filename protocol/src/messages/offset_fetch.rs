@@ -274,6 +274,143 @@ impl<'a> OffsetFetchRequestTopics<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::OffsetFetchRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct OffsetFetchRequest<'a> {
+        /// Versions 0 to 7.
+        pub group_id: Cow<'a, str>,
+        /// Versions 0 to 7; nullable in 2 to 7.
+        pub topics: Option<Elements<'a, OffsetFetchRequestTopic<'a>>>,
+        /// Versions 8 to 9.
+        pub groups: Elements<'a, OffsetFetchRequestGroup<'a>>,
+        /// Versions 7 to 9; default false.
+        pub require_stable: bool,
+    }
+
+    impl<'a> OffsetFetchRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::OffsetFetchRequest::VERSION_MIN..=super::OffsetFetchRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 6));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let group_id = if version <= 7 {
+                d.string()
+            } else {
+                Cow::Borrowed("")
+            };
+            let topics = if version <= 7 {
+                d.nullable_elements(3, version, OffsetFetchRequestTopic::read)
+            } else {
+                Some(Elements::empty())
+            };
+            if version < 2 && topics.is_none() {
+                d.refuse_null();
+            }
+            let groups = if version >= 8 {
+                d.elements(3, version, OffsetFetchRequestGroup::read)
+            } else {
+                Elements::empty()
+            };
+            let require_stable = if version >= 7 { d.bool() } else { false };
+            d.skip_tags();
+            Self {
+                group_id,
+                topics,
+                groups,
+                require_stable,
+            }
+        }
+    }
+
+    /// [`super::OffsetFetchRequestTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct OffsetFetchRequestTopic<'a> {
+        /// Versions 0 to 7.
+        pub name: Cow<'a, str>,
+        /// Versions 0 to 7.
+        pub partition_indexes: Elements<'a, i32>,
+    }
+
+    impl<'a> OffsetFetchRequestTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let partition_indexes = d.elements(4, version, element::read_i32);
+            d.skip_tags();
+            Self {
+                name,
+                partition_indexes,
+            }
+        }
+    }
+
+    /// [`super::OffsetFetchRequestGroup`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct OffsetFetchRequestGroup<'a> {
+        /// Versions 8 to 9.
+        pub group_id: Cow<'a, str>,
+        /// Version 9; nullable in 9; default null.
+        pub member_id: Option<Cow<'a, str>>,
+        /// Version 9; default -1.
+        pub member_epoch: i32,
+        /// Versions 8 to 9; nullable in 8 to 9.
+        pub topics: Option<Elements<'a, OffsetFetchRequestTopics<'a>>>,
+    }
+
+    impl<'a> OffsetFetchRequestGroup<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let group_id = d.string();
+            let member_id = if version >= 9 {
+                d.nullable_string()
+            } else {
+                None
+            };
+            let member_epoch = if version >= 9 { d.i32() } else { -1 };
+            let topics = d.nullable_elements(3, version, OffsetFetchRequestTopics::read);
+            d.skip_tags();
+            Self {
+                group_id,
+                member_id,
+                member_epoch,
+                topics,
+            }
+        }
+    }
+
+    /// [`super::OffsetFetchRequestTopics`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct OffsetFetchRequestTopics<'a> {
+        /// Versions 8 to 9.
+        pub name: Cow<'a, str>,
+        /// Versions 8 to 9.
+        pub partition_indexes: Elements<'a, i32>,
+    }
+
+    impl<'a> OffsetFetchRequestTopics<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let partition_indexes = d.elements(4, version, element::read_i32);
+            d.skip_tags();
+            Self {
+                name,
+                partition_indexes,
+            }
+        }
+    }
+}
+
 /// The response of API 9, versions 0 and up, flexible from 6.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct OffsetFetchResponse<'a> {
@@ -315,6 +452,13 @@ impl<'a> OffsetFetchResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `groups`, of which `count` are written next, and then
+    /// what is behind them (`end_groups`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 6));
+        self.begin_groups(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> OffsetFetchResponse<'static> {
         OffsetFetchResponse {
@@ -351,7 +495,8 @@ impl<'a> OffsetFetchResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version >= 3 {
             e.i32(self.throttle_time_ms);
         }
@@ -368,6 +513,31 @@ impl<'a> OffsetFetchResponse<'a> {
         } else if !self.groups.is_empty() {
             e.not_in_version("groups", version);
         }
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `groups`, of which `count` are written next.
+    pub fn begin_groups(&self, e: &mut Encoder, version: i16, count: usize) {
+        if version >= 3 {
+            e.i32(self.throttle_time_ms);
+        }
+        if version <= 7 {
+            e.array(&self.topics, version, OffsetFetchResponseTopic::write);
+        } else if !self.topics.is_empty() {
+            e.not_in_version("topics", version);
+        }
+        if (2..=7).contains(&version) {
+            e.i16(self.error_code);
+        }
+        if version >= 8 {
+            e.array_len(count);
+        } else if !self.groups.is_empty() {
+            e.not_in_version("groups", version);
+        }
+    }
+
+    /// Writes what is behind the elements of `groups`.
+    pub fn end_groups(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -397,13 +567,25 @@ impl<'a> OffsetFetchResponseTopic<'a> {
         Self { name, partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.array(
             &self.partitions,
             version,
             OffsetFetchResponsePartition::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -463,7 +645,8 @@ impl<'a> OffsetFetchResponsePartition<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.partition_index);
         e.i64(self.committed_offset);
         if version >= 5 {
@@ -508,9 +691,22 @@ impl<'a> OffsetFetchResponseGroup<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.group_id);
         e.array(&self.topics, version, OffsetFetchResponseTopics::write);
+        e.i16(self.error_code);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.group_id);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, _version: i16) {
         e.i16(self.error_code);
         e.no_tags();
     }
@@ -541,13 +737,25 @@ impl<'a> OffsetFetchResponseTopics<'a> {
         Self { name, partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.array(
             &self.partitions,
             version,
             OffsetFetchResponsePartitions::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -607,7 +815,8 @@ impl<'a> OffsetFetchResponsePartitions<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.partition_index);
         e.i64(self.committed_offset);
         e.i32(self.committed_leader_epoch);

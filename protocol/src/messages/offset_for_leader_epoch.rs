@@ -156,6 +156,61 @@ impl OffsetForLeaderPartition {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::OffsetForLeaderEpochRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct OffsetForLeaderEpochRequest<'a> {
+        /// Versions 3 to 4; default -2.
+        pub replica_id: i32,
+        /// Versions 0 to 4.
+        pub topics: Elements<'a, OffsetForLeaderTopic<'a>>,
+    }
+
+    impl<'a> OffsetForLeaderEpochRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::OffsetForLeaderEpochRequest::VERSION_MIN
+                ..=super::OffsetForLeaderEpochRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 4));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let replica_id = if version >= 3 { d.i32() } else { -2 };
+            let topics = d.elements(3, version, OffsetForLeaderTopic::read);
+            d.skip_tags();
+            Self { replica_id, topics }
+        }
+    }
+
+    /// [`super::OffsetForLeaderTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct OffsetForLeaderTopic<'a> {
+        /// Versions 0 to 4.
+        pub topic: Cow<'a, str>,
+        /// Versions 0 to 4.
+        pub partitions: Elements<'a, OffsetForLeaderPartition>,
+    }
+
+    impl<'a> OffsetForLeaderTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topic = d.string();
+            let partitions = d.elements(8, version, OffsetForLeaderPartition::read);
+            d.skip_tags();
+            Self { topic, partitions }
+        }
+    }
+}
+
 /// The response of API 23, versions 0 and up, flexible from 4.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct OffsetForLeaderEpochResponse<'a> {
@@ -193,6 +248,13 @@ impl<'a> OffsetForLeaderEpochResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `topics`, of which `count` are written next, and then
+    /// what is behind them (`end_topics`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 4));
+        self.begin_topics(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> OffsetForLeaderEpochResponse<'static> {
         OffsetForLeaderEpochResponse {
@@ -211,11 +273,25 @@ impl<'a> OffsetForLeaderEpochResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version >= 2 {
             e.i32(self.throttle_time_ms);
         }
         e.array(&self.topics, version, OffsetForLeaderTopicResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, version: i16, count: usize) {
+        if version >= 2 {
+            e.i32(self.throttle_time_ms);
+        }
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -245,9 +321,21 @@ impl<'a> OffsetForLeaderTopicResult<'a> {
         Self { topic, partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.topic);
         e.array(&self.partitions, version, EpochEndOffset::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.topic);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -291,7 +379,8 @@ impl EpochEndOffset {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.i32(self.partition);
         if version >= 1 {

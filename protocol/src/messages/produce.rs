@@ -160,6 +160,78 @@ impl<'a> PartitionProduceData<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::ProduceRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct ProduceRequest<'a> {
+        /// Versions 3 to 11; nullable in 3 to 11; default null.
+        pub transactional_id: Option<Cow<'a, str>>,
+        /// Versions 0 to 11.
+        pub acks: i16,
+        /// Versions 0 to 11.
+        pub timeout_ms: i32,
+        /// Versions 0 to 11.
+        pub topic_data: Elements<'a, TopicProduceData<'a>>,
+    }
+
+    impl<'a> ProduceRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::ProduceRequest::VERSION_MIN..=super::ProduceRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 9));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let transactional_id = if version >= 3 {
+                d.nullable_string()
+            } else {
+                None
+            };
+            let acks = d.i16();
+            let timeout_ms = d.i32();
+            let topic_data = d.elements(3, version, TopicProduceData::read);
+            d.skip_tags();
+            Self {
+                transactional_id,
+                acks,
+                timeout_ms,
+                topic_data,
+            }
+        }
+    }
+
+    /// [`super::TopicProduceData`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct TopicProduceData<'a> {
+        /// Versions 0 to 11.
+        pub name: Cow<'a, str>,
+        /// Versions 0 to 11.
+        pub partition_data: Elements<'a, PartitionProduceData<'a>>,
+    }
+
+    impl<'a> TopicProduceData<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let partition_data = d.elements(6, version, PartitionProduceData::read);
+            d.skip_tags();
+            Self {
+                name,
+                partition_data,
+            }
+        }
+    }
+}
+
 /// The response of API 0, versions 0 and up, flexible from 9.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ProduceResponse<'a> {
@@ -199,6 +271,13 @@ impl<'a> ProduceResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `responses`, of which `count` are written next, and then
+    /// what is behind them (`end_responses`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 9));
+        self.begin_responses(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> ProduceResponse<'static> {
         ProduceResponse {
@@ -226,8 +305,33 @@ impl<'a> ProduceResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.array(&self.responses, version, TopicProduceResponse::write);
+        if version >= 1 {
+            e.i32(self.throttle_time_ms);
+        }
+        if version < 10 && !self.node_endpoints.is_empty() {
+            e.not_in_version("node_endpoints", version);
+        }
+        if e.is_flexible() {
+            let mut tags = e.begin_tags();
+            if version >= 10 && !self.node_endpoints.is_empty() {
+                let tag = e.begin_tag(&mut tags, 0);
+                e.array(&self.node_endpoints, version, NodeEndpoint::write);
+                e.end_tag(tag);
+            }
+            e.end_tags(tags);
+        }
+    }
+
+    /// Writes what is before the elements of `responses`, of which `count` are written next.
+    pub fn begin_responses(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `responses`.
+    pub fn end_responses(&self, e: &mut Encoder, version: i16) {
         if version >= 1 {
             e.i32(self.throttle_time_ms);
         }
@@ -277,13 +381,25 @@ impl<'a> TopicProduceResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.array(
             &self.partition_responses,
             version,
             PartitionProduceResponse::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partition_responses`, of which `count` are written next.
+    pub fn begin_partition_responses(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partition_responses`.
+    pub fn end_partition_responses(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -375,7 +491,8 @@ impl<'a> PartitionProduceResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.index);
         e.i16(self.error_code);
         e.i64(self.base_offset);
@@ -392,6 +509,41 @@ impl<'a> PartitionProduceResponse<'a> {
                 BatchIndexAndErrorMessage::write,
             );
         }
+        if version >= 8 {
+            e.nullable_string(self.error_message.as_deref());
+        }
+        if version < 10 && self.current_leader != LeaderIdAndEpoch::default() {
+            e.not_in_version("current_leader", version);
+        }
+        if e.is_flexible() {
+            let mut tags = e.begin_tags();
+            if version >= 10 && self.current_leader != LeaderIdAndEpoch::default() {
+                let tag = e.begin_tag(&mut tags, 0);
+                self.current_leader.write(e, version);
+                e.end_tag(tag);
+            }
+            e.end_tags(tags);
+        }
+    }
+
+    /// Writes what is before the elements of `record_errors`, of which `count` are written next.
+    pub fn begin_record_errors(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.i32(self.index);
+        e.i16(self.error_code);
+        e.i64(self.base_offset);
+        if version >= 2 {
+            e.i64(self.log_append_time_ms);
+        }
+        if version >= 5 {
+            e.i64(self.log_start_offset);
+        }
+        if version >= 8 {
+            e.array_len(count);
+        }
+    }
+
+    /// Writes what is behind the elements of `record_errors`.
+    pub fn end_record_errors(&self, e: &mut Encoder, version: i16) {
         if version >= 8 {
             e.nullable_string(self.error_message.as_deref());
         }
@@ -438,7 +590,8 @@ impl<'a> BatchIndexAndErrorMessage<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.batch_index);
         e.nullable_string(self.batch_index_error_message.as_deref());
         e.no_tags();
@@ -474,7 +627,8 @@ impl LeaderIdAndEpoch {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.leader_id);
         e.i32(self.leader_epoch);
         e.no_tags();
@@ -519,7 +673,8 @@ impl<'a> NodeEndpoint<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.node_id);
         e.string(&self.host);
         e.i32(self.port);

@@ -138,7 +138,8 @@ impl PushTelemetryResponse {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.no_tags();

@@ -159,6 +159,13 @@ impl<'a> ReadShareGroupStateResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `results`, of which `count` are written next, and then
+    /// what is behind them (`end_results`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_results(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> ReadShareGroupStateResponse<'static> {
         ReadShareGroupStateResponse {
@@ -172,8 +179,19 @@ impl<'a> ReadShareGroupStateResponse<'a> {
         Self { results }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.array(&self.results, version, ReadStateResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `results`, of which `count` are written next.
+    pub fn begin_results(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `results`.
+    pub fn end_results(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -206,9 +224,21 @@ impl<'a> ReadStateResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.uuid(self.topic_id);
         e.array(&self.partitions, version, PartitionResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.uuid(self.topic_id);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -261,13 +291,29 @@ impl<'a> PartitionResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.partition);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.i32(self.state_epoch);
         e.i64(self.start_offset);
         e.array(&self.state_batches, version, StateBatch::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `state_batches`, of which `count` are written next.
+    pub fn begin_state_batches(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.partition);
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.i32(self.state_epoch);
+        e.i64(self.start_offset);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `state_batches`.
+    pub fn end_state_batches(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -300,7 +346,8 @@ impl StateBatch {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i64(self.first_offset);
         e.i64(self.last_offset);
         e.i8(self.delivery_state);

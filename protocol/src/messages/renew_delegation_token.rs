@@ -123,7 +123,8 @@ impl RenewDelegationTokenResponse {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i16(self.error_code);
         e.i64(self.expiry_timestamp_ms);
         e.i32(self.throttle_time_ms);

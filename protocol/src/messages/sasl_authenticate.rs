@@ -140,7 +140,8 @@ impl<'a> SaslAuthenticateResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.bytes(&self.auth_bytes);

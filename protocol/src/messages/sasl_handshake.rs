@@ -117,7 +117,8 @@ impl<'a> SaslHandshakeResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.array(&self.mechanisms, version, element::write_string);
     }

@@ -230,6 +230,13 @@ impl<'a> ShareAcknowledgeResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `node_endpoints`, of which `count` are written next, and then
+    /// what is behind them (`end_node_endpoints`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_node_endpoints(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> ShareAcknowledgeResponse<'static> {
         ShareAcknowledgeResponse {
@@ -257,7 +264,8 @@ impl<'a> ShareAcknowledgeResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
@@ -267,6 +275,24 @@ impl<'a> ShareAcknowledgeResponse<'a> {
             ShareAcknowledgeTopicResponse::write,
         );
         e.array(&self.node_endpoints, version, NodeEndpoint::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `node_endpoints`, of which `count` are written next.
+    pub fn begin_node_endpoints(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.array(
+            &self.responses,
+            version,
+            ShareAcknowledgeTopicResponse::write,
+        );
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `node_endpoints`.
+    pub fn end_node_endpoints(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -299,9 +325,21 @@ impl<'a> ShareAcknowledgeTopicResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.uuid(self.topic_id);
         e.array(&self.partitions, version, PartitionData::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.uuid(self.topic_id);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -344,7 +382,8 @@ impl<'a> PartitionData<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
@@ -373,7 +412,8 @@ impl LeaderIdAndEpoch {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.leader_id);
         e.i32(self.leader_epoch);
         e.no_tags();
@@ -418,7 +458,8 @@ impl<'a> NodeEndpoint<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.node_id);
         e.string(&self.host);
         e.i32(self.port);

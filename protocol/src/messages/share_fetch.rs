@@ -291,6 +291,13 @@ impl<'a> ShareFetchResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `node_endpoints`, of which `count` are written next, and then
+    /// what is behind them (`end_node_endpoints`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_node_endpoints(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> ShareFetchResponse<'static> {
         ShareFetchResponse {
@@ -318,12 +325,27 @@ impl<'a> ShareFetchResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.array(&self.responses, version, ShareFetchableTopicResponse::write);
         e.array(&self.node_endpoints, version, NodeEndpoint::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `node_endpoints`, of which `count` are written next.
+    pub fn begin_node_endpoints(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.array(&self.responses, version, ShareFetchableTopicResponse::write);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `node_endpoints`.
+    pub fn end_node_endpoints(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -356,9 +378,21 @@ impl<'a> ShareFetchableTopicResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.uuid(self.topic_id);
         e.array(&self.partitions, version, PartitionData::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.uuid(self.topic_id);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -421,7 +455,8 @@ impl<'a> PartitionData<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
@@ -430,6 +465,23 @@ impl<'a> PartitionData<'a> {
         self.current_leader.write(e, version);
         e.records(self.records.as_ref());
         e.array(&self.acquired_records, version, AcquiredRecords::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `acquired_records`, of which `count` are written next.
+    pub fn begin_acquired_records(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.i32(self.partition_index);
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.i16(self.acknowledge_error_code);
+        e.nullable_string(self.acknowledge_error_message.as_deref());
+        self.current_leader.write(e, version);
+        e.records(self.records.as_ref());
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `acquired_records`.
+    pub fn end_acquired_records(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -454,7 +506,8 @@ impl LeaderIdAndEpoch {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.leader_id);
         e.i32(self.leader_epoch);
         e.no_tags();
@@ -485,7 +538,8 @@ impl AcquiredRecords {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i64(self.first_offset);
         e.i64(self.last_offset);
         e.i16(self.delivery_count);
@@ -531,7 +585,8 @@ impl<'a> NodeEndpoint<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.node_id);
         e.string(&self.host);
         e.i32(self.port);

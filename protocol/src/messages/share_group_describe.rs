@@ -111,6 +111,13 @@ impl<'a> ShareGroupDescribeResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `groups`, of which `count` are written next, and then
+    /// what is behind them (`end_groups`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_groups(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> ShareGroupDescribeResponse<'static> {
         ShareGroupDescribeResponse {
@@ -129,9 +136,21 @@ impl<'a> ShareGroupDescribeResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(&self.groups, version, DescribedGroup::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `groups`, of which `count` are written next.
+    pub fn begin_groups(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `groups`.
+    pub fn end_groups(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -215,7 +234,8 @@ impl<'a> DescribedGroup<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.string(&self.group_id);
@@ -224,6 +244,24 @@ impl<'a> DescribedGroup<'a> {
         e.i32(self.assignment_epoch);
         e.string(&self.assignor_name);
         e.array(&self.members, version, Member::write);
+        e.i32(self.authorized_operations);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `members`, of which `count` are written next.
+    pub fn begin_members(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.string(&self.group_id);
+        e.string(&self.group_state);
+        e.i32(self.group_epoch);
+        e.i32(self.assignment_epoch);
+        e.string(&self.assignor_name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `members`.
+    pub fn end_members(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.authorized_operations);
         e.no_tags();
     }
@@ -282,7 +320,8 @@ impl<'a> Member<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.member_id);
         e.nullable_string(self.rack_id.as_deref());
         e.i32(self.member_epoch);
@@ -327,7 +366,8 @@ impl<'a> TopicPartitions<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.uuid(self.topic_id);
         e.string(&self.topic_name);
         e.array(&self.partitions, version, element::write_i32);
@@ -356,8 +396,19 @@ impl<'a> Assignment<'a> {
         Self { topic_partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.array(&self.topic_partitions, version, TopicPartitions::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topic_partitions`, of which `count` are written next.
+    pub fn begin_topic_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topic_partitions`.
+    pub fn end_topic_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }

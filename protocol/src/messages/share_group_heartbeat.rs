@@ -179,7 +179,8 @@ impl<'a> ShareGroupHeartbeatResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
@@ -205,8 +206,19 @@ impl Assignment {
         Self { topic_partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.array(&self.topic_partitions, version, TopicPartitions::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topic_partitions`, of which `count` are written next.
+    pub fn begin_topic_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topic_partitions`.
+    pub fn end_topic_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -231,7 +243,8 @@ impl TopicPartitions {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.uuid(self.topic_id);
         e.array(&self.partitions, version, element::write_i32);
         e.no_tags();

@@ -316,6 +316,123 @@ impl StopReplicaPartitionState {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::StopReplicaRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct StopReplicaRequest<'a> {
+        /// Versions 0 to 4.
+        pub controller_id: i32,
+        /// Version 4; default false.
+        pub is_kraft_controller: bool,
+        /// Versions 0 to 4.
+        pub controller_epoch: i32,
+        /// Versions 1 to 4; default -1.
+        pub broker_epoch: i64,
+        /// Versions 0 to 2.
+        pub delete_partitions: bool,
+        /// Version 0.
+        pub ungrouped_partitions: Elements<'a, StopReplicaPartitionV0<'a>>,
+        /// Versions 1 to 2.
+        pub topics: Elements<'a, StopReplicaTopicV1<'a>>,
+        /// Versions 3 to 4.
+        pub topic_states: Elements<'a, StopReplicaTopicState<'a>>,
+    }
+
+    impl<'a> StopReplicaRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::StopReplicaRequest::VERSION_MIN..=super::StopReplicaRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 2));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let controller_id = d.i32();
+            let is_kraft_controller = if version >= 4 { d.bool() } else { false };
+            let controller_epoch = d.i32();
+            let broker_epoch = if version >= 1 { d.i64() } else { -1 };
+            let delete_partitions = if version <= 2 { d.bool() } else { false };
+            let ungrouped_partitions = if version <= 0 {
+                d.elements(6, version, StopReplicaPartitionV0::read)
+            } else {
+                Elements::empty()
+            };
+            let topics = if (1..=2).contains(&version) {
+                d.elements(3, version, StopReplicaTopicV1::read)
+            } else {
+                Elements::empty()
+            };
+            let topic_states = if version >= 3 {
+                d.elements(3, version, StopReplicaTopicState::read)
+            } else {
+                Elements::empty()
+            };
+            d.skip_tags();
+            Self {
+                controller_id,
+                is_kraft_controller,
+                controller_epoch,
+                broker_epoch,
+                delete_partitions,
+                ungrouped_partitions,
+                topics,
+                topic_states,
+            }
+        }
+    }
+
+    /// [`super::StopReplicaTopicV1`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct StopReplicaTopicV1<'a> {
+        /// Versions 1 to 2.
+        pub name: Cow<'a, str>,
+        /// Versions 1 to 2.
+        pub partition_indexes: Elements<'a, i32>,
+    }
+
+    impl<'a> StopReplicaTopicV1<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let partition_indexes = d.elements(4, version, element::read_i32);
+            d.skip_tags();
+            Self {
+                name,
+                partition_indexes,
+            }
+        }
+    }
+
+    /// [`super::StopReplicaTopicState`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct StopReplicaTopicState<'a> {
+        /// Versions 3 to 4.
+        pub topic_name: Cow<'a, str>,
+        /// Versions 3 to 4.
+        pub partition_states: Elements<'a, StopReplicaPartitionState>,
+    }
+
+    impl<'a> StopReplicaTopicState<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topic_name = d.string();
+            let partition_states = d.elements(10, version, StopReplicaPartitionState::read);
+            d.skip_tags();
+            Self {
+                topic_name,
+                partition_states,
+            }
+        }
+    }
+}
+
 /// The response of API 5, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct StopReplicaResponse<'a> {
@@ -353,6 +470,13 @@ impl<'a> StopReplicaResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `partition_errors`, of which `count` are written next, and then
+    /// what is behind them (`end_partition_errors`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 2));
+        self.begin_partition_errors(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> StopReplicaResponse<'static> {
         StopReplicaResponse {
@@ -374,13 +498,25 @@ impl<'a> StopReplicaResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.array(
             &self.partition_errors,
             version,
             StopReplicaPartitionError::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partition_errors`, of which `count` are written next.
+    pub fn begin_partition_errors(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i16(self.error_code);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partition_errors`.
+    pub fn end_partition_errors(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -418,7 +554,8 @@ impl<'a> StopReplicaPartitionError<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.topic_name);
         e.i32(self.partition_index);
         e.i16(self.error_code);

@@ -161,6 +161,77 @@ impl<'a> SyncGroupRequestAssignment<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::SyncGroupRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct SyncGroupRequest<'a> {
+        /// Versions 0 to 5.
+        pub group_id: Cow<'a, str>,
+        /// Versions 0 to 5.
+        pub generation_id: i32,
+        /// Versions 0 to 5.
+        pub member_id: Cow<'a, str>,
+        /// Versions 3 to 5; nullable in 3 to 5; default null.
+        pub group_instance_id: Option<Cow<'a, str>>,
+        /// Version 5; nullable in 5; default null.
+        pub protocol_type: Option<Cow<'a, str>>,
+        /// Version 5; nullable in 5; default null.
+        pub protocol_name: Option<Cow<'a, str>>,
+        /// Versions 0 to 5.
+        pub assignments: Elements<'a, SyncGroupRequestAssignment<'a>>,
+    }
+
+    impl<'a> SyncGroupRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::SyncGroupRequest::VERSION_MIN..=super::SyncGroupRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 4));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let group_id = d.string();
+            let generation_id = d.i32();
+            let member_id = d.string();
+            let group_instance_id = if version >= 3 {
+                d.nullable_string()
+            } else {
+                None
+            };
+            let protocol_type = if version >= 5 {
+                d.nullable_string()
+            } else {
+                None
+            };
+            let protocol_name = if version >= 5 {
+                d.nullable_string()
+            } else {
+                None
+            };
+            let assignments = d.elements(3, version, SyncGroupRequestAssignment::read);
+            d.skip_tags();
+            Self {
+                group_id,
+                generation_id,
+                member_id,
+                group_instance_id,
+                protocol_type,
+                protocol_name,
+                assignments,
+            }
+        }
+    }
+}
+
 /// The response of API 14, versions 0 and up, flexible from 4.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct SyncGroupResponse<'a> {
@@ -239,7 +310,8 @@ impl<'a> SyncGroupResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         if version >= 1 {
             e.i32(self.throttle_time_ms);
         }

@@ -239,6 +239,96 @@ impl<'a> TxnOffsetCommitRequestPartition<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::TxnOffsetCommitRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct TxnOffsetCommitRequest<'a> {
+        /// Versions 0 to 4.
+        pub transactional_id: Cow<'a, str>,
+        /// Versions 0 to 4.
+        pub group_id: Cow<'a, str>,
+        /// Versions 0 to 4.
+        pub producer_id: i64,
+        /// Versions 0 to 4.
+        pub producer_epoch: i16,
+        /// Versions 3 to 4; default -1.
+        pub generation_id: i32,
+        /// Versions 3 to 4.
+        pub member_id: Cow<'a, str>,
+        /// Versions 3 to 4; nullable in 3 to 4; default null.
+        pub group_instance_id: Option<Cow<'a, str>>,
+        /// Versions 0 to 4.
+        pub topics: Elements<'a, TxnOffsetCommitRequestTopic<'a>>,
+    }
+
+    impl<'a> TxnOffsetCommitRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::TxnOffsetCommitRequest::VERSION_MIN
+                ..=super::TxnOffsetCommitRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 3));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let transactional_id = d.string();
+            let group_id = d.string();
+            let producer_id = d.i64();
+            let producer_epoch = d.i16();
+            let generation_id = if version >= 3 { d.i32() } else { -1 };
+            let member_id = if version >= 3 {
+                d.string()
+            } else {
+                Cow::Borrowed("")
+            };
+            let group_instance_id = if version >= 3 {
+                d.nullable_string()
+            } else {
+                None
+            };
+            let topics = d.elements(3, version, TxnOffsetCommitRequestTopic::read);
+            d.skip_tags();
+            Self {
+                transactional_id,
+                group_id,
+                producer_id,
+                producer_epoch,
+                generation_id,
+                member_id,
+                group_instance_id,
+                topics,
+            }
+        }
+    }
+
+    /// [`super::TxnOffsetCommitRequestTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct TxnOffsetCommitRequestTopic<'a> {
+        /// Versions 0 to 4.
+        pub name: Cow<'a, str>,
+        /// Versions 0 to 4.
+        pub partitions: Elements<'a, TxnOffsetCommitRequestPartition<'a>>,
+    }
+
+    impl<'a> TxnOffsetCommitRequestTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let partitions = d.elements(14, version, TxnOffsetCommitRequestPartition::read);
+            d.skip_tags();
+            Self { name, partitions }
+        }
+    }
+}
+
 /// The response of API 28, versions 0 and up, flexible from 3.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct TxnOffsetCommitResponse<'a> {
@@ -276,6 +366,13 @@ impl<'a> TxnOffsetCommitResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `topics`, of which `count` are written next, and then
+    /// what is behind them (`end_topics`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 3));
+        self.begin_topics(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> TxnOffsetCommitResponse<'static> {
         TxnOffsetCommitResponse {
@@ -294,9 +391,21 @@ impl<'a> TxnOffsetCommitResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.array(&self.topics, version, TxnOffsetCommitResponseTopic::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -326,13 +435,25 @@ impl<'a> TxnOffsetCommitResponseTopic<'a> {
         Self { name, partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.array(
             &self.partitions,
             version,
             TxnOffsetCommitResponsePartition::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -357,7 +478,8 @@ impl TxnOffsetCommitResponsePartition {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         e.no_tags();

@@ -127,7 +127,8 @@ impl<'a> UnregisterBrokerResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());

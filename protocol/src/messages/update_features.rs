@@ -158,6 +158,50 @@ impl<'a> FeatureUpdateKey<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::UpdateFeaturesRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct UpdateFeaturesRequest<'a> {
+        /// Versions 0 to 1; default 60000.
+        pub timeout_ms: i32,
+        /// Versions 0 to 1.
+        pub feature_updates: Elements<'a, FeatureUpdateKey<'a>>,
+        /// Version 1; default false.
+        pub validate_only: bool,
+    }
+
+    impl<'a> UpdateFeaturesRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::UpdateFeaturesRequest::VERSION_MIN
+                ..=super::UpdateFeaturesRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::Flexible);
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let timeout_ms = d.i32();
+            let feature_updates = d.elements(5, version, FeatureUpdateKey::read);
+            let validate_only = if version >= 1 { d.bool() } else { false };
+            d.skip_tags();
+            Self {
+                timeout_ms,
+                feature_updates,
+                validate_only,
+            }
+        }
+    }
+}
+
 /// The response of API 57, versions 0 and up, flexible from 0.
 #[derive(Clone, PartialEq, Debug)]
 pub struct UpdateFeaturesResponse<'a> {
@@ -210,6 +254,13 @@ impl<'a> UpdateFeaturesResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `results`, of which `count` are written next, and then
+    /// what is behind them (`end_results`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_results(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> UpdateFeaturesResponse<'static> {
         UpdateFeaturesResponse {
@@ -234,11 +285,25 @@ impl<'a> UpdateFeaturesResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i32(self.throttle_time_ms);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.array(&self.results, version, UpdatableFeatureResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `results`, of which `count` are written next.
+    pub fn begin_results(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i32(self.throttle_time_ms);
+        e.i16(self.error_code);
+        e.nullable_string(self.error_message.as_deref());
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `results`.
+    pub fn end_results(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -286,7 +351,8 @@ impl<'a> UpdatableFeatureResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.string(&self.feature);
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());

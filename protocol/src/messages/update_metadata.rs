@@ -447,6 +447,211 @@ impl<'a> UpdateMetadataPartitionState<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::UpdateMetadataRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct UpdateMetadataRequest<'a> {
+        /// Versions 0 to 8.
+        pub controller_id: i32,
+        /// Version 8; default false.
+        pub is_kraft_controller: bool,
+        /// Versions 8 as tag 0; default 0.
+        pub r#type: i8,
+        /// Versions 0 to 8.
+        pub controller_epoch: i32,
+        /// Versions 5 to 8; default -1.
+        pub broker_epoch: i64,
+        /// Versions 0 to 4.
+        pub ungrouped_partition_states: Elements<'a, UpdateMetadataPartitionState<'a>>,
+        /// Versions 5 to 8.
+        pub topic_states: Elements<'a, UpdateMetadataTopicState<'a>>,
+        /// Versions 0 to 8.
+        pub live_brokers: Elements<'a, UpdateMetadataBroker<'a>>,
+    }
+
+    impl<'a> UpdateMetadataRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::UpdateMetadataRequest::VERSION_MIN
+                ..=super::UpdateMetadataRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 6));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let controller_id = d.i32();
+            let is_kraft_controller = if version >= 8 { d.bool() } else { false };
+            let mut r#type = 0;
+            let controller_epoch = d.i32();
+            let broker_epoch = if version >= 5 { d.i64() } else { -1 };
+            let ungrouped_partition_states = if version <= 4 {
+                d.elements(24, version, UpdateMetadataPartitionState::read)
+            } else {
+                Elements::empty()
+            };
+            let topic_states = if version >= 5 {
+                d.elements(3, version, UpdateMetadataTopicState::read)
+            } else {
+                Elements::empty()
+            };
+            let live_brokers = d.elements(7, version, UpdateMetadataBroker::read);
+            let mut tags = d.tags();
+            while let Some(tag) = d.next_tag(&mut tags) {
+                match tag {
+                    0 if version >= 8 => r#type = d.i8(),
+                    _ => d.skip_tag(&tags),
+                }
+            }
+            Self {
+                controller_id,
+                is_kraft_controller,
+                r#type,
+                controller_epoch,
+                broker_epoch,
+                ungrouped_partition_states,
+                topic_states,
+                live_brokers,
+            }
+        }
+    }
+
+    /// [`super::UpdateMetadataTopicState`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct UpdateMetadataTopicState<'a> {
+        /// Versions 5 to 8.
+        pub topic_name: Cow<'a, str>,
+        /// Versions 7 to 8.
+        pub topic_id: Uuid,
+        /// Versions 5 to 8.
+        pub partition_states: Elements<'a, UpdateMetadataPartitionState<'a>>,
+    }
+
+    impl<'a> UpdateMetadataTopicState<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topic_name = d.string();
+            let topic_id = if version >= 7 { d.uuid() } else { Uuid::ZERO };
+            let partition_states = d.elements(24, version, UpdateMetadataPartitionState::read);
+            d.skip_tags();
+            Self {
+                topic_name,
+                topic_id,
+                partition_states,
+            }
+        }
+    }
+
+    /// [`super::UpdateMetadataBroker`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct UpdateMetadataBroker<'a> {
+        /// Versions 0 to 8.
+        pub id: i32,
+        /// Version 0.
+        pub v0_host: Cow<'a, str>,
+        /// Version 0.
+        pub v0_port: i32,
+        /// Versions 1 to 8.
+        pub endpoints: Elements<'a, UpdateMetadataEndpoint<'a>>,
+        /// Versions 2 to 8; nullable in 2 to 8.
+        pub rack: Option<Cow<'a, str>>,
+    }
+
+    impl<'a> UpdateMetadataBroker<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let id = d.i32();
+            let v0_host = if version <= 0 {
+                d.string()
+            } else {
+                Cow::Borrowed("")
+            };
+            let v0_port = if version <= 0 { d.i32() } else { 0 };
+            let endpoints = if version >= 1 {
+                d.elements(8, version, UpdateMetadataEndpoint::read)
+            } else {
+                Elements::empty()
+            };
+            let rack = if version >= 2 {
+                d.nullable_string()
+            } else {
+                Some(Cow::Borrowed(""))
+            };
+            d.skip_tags();
+            Self {
+                id,
+                v0_host,
+                v0_port,
+                endpoints,
+                rack,
+            }
+        }
+    }
+
+    /// [`super::UpdateMetadataPartitionState`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct UpdateMetadataPartitionState<'a> {
+        /// Versions 0 to 4.
+        pub topic_name: Cow<'a, str>,
+        /// Versions 0 to 8.
+        pub partition_index: i32,
+        /// Versions 0 to 8.
+        pub controller_epoch: i32,
+        /// Versions 0 to 8.
+        pub leader: i32,
+        /// Versions 0 to 8.
+        pub leader_epoch: i32,
+        /// Versions 0 to 8.
+        pub isr: Elements<'a, i32>,
+        /// Versions 0 to 8.
+        pub zk_version: i32,
+        /// Versions 0 to 8.
+        pub replicas: Elements<'a, i32>,
+        /// Versions 4 to 8.
+        pub offline_replicas: Elements<'a, i32>,
+    }
+
+    impl<'a> UpdateMetadataPartitionState<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let topic_name = if version <= 4 {
+                d.string()
+            } else {
+                Cow::Borrowed("")
+            };
+            let partition_index = d.i32();
+            let controller_epoch = d.i32();
+            let leader = d.i32();
+            let leader_epoch = d.i32();
+            let isr = d.elements(4, version, element::read_i32);
+            let zk_version = d.i32();
+            let replicas = d.elements(4, version, element::read_i32);
+            let offline_replicas = if version >= 4 {
+                d.elements(4, version, element::read_i32)
+            } else {
+                Elements::empty()
+            };
+            d.skip_tags();
+            Self {
+                topic_name,
+                partition_index,
+                controller_epoch,
+                leader,
+                leader_epoch,
+                isr,
+                zk_version,
+                replicas,
+                offline_replicas,
+            }
+        }
+    }
+}
+
 /// The response of API 6, versions 0 and up, flexible from 6.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct UpdateMetadataResponse {
@@ -488,7 +693,8 @@ impl UpdateMetadataResponse {
         Self { error_code }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i16(self.error_code);
         e.no_tags();
     }

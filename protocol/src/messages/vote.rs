@@ -221,6 +221,13 @@ impl<'a> VoteResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `topics`, of which `count` are written next, and then
+    /// what is behind them (`end_topics`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::Flexible);
+        self.begin_topics(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> VoteResponse<'static> {
         VoteResponse {
@@ -248,9 +255,32 @@ impl<'a> VoteResponse<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i16(self.error_code);
         e.array(&self.topics, version, ResponseTopicData::write);
+        if version < 1 && !self.node_endpoints.is_empty() {
+            e.not_in_version("node_endpoints", version);
+        }
+        if e.is_flexible() {
+            let mut tags = e.begin_tags();
+            if version >= 1 && !self.node_endpoints.is_empty() {
+                let tag = e.begin_tag(&mut tags, 0);
+                e.array(&self.node_endpoints, version, NodeEndpoint::write);
+                e.end_tag(tag);
+            }
+            e.end_tags(tags);
+        }
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i16(self.error_code);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, version: i16) {
         if version < 1 && !self.node_endpoints.is_empty() {
             e.not_in_version("node_endpoints", version);
         }
@@ -294,9 +324,21 @@ impl<'a> ResponseTopicData<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.topic_name);
         e.array(&self.partitions, version, ResponsePartitionData::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.topic_name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -333,7 +375,8 @@ impl ResponsePartitionData {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         e.i32(self.leader_id);
@@ -376,7 +419,8 @@ impl<'a> NodeEndpoint<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.node_id);
         e.string(&self.host);
         e.u16(self.port);

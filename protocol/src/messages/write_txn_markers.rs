@@ -153,6 +153,94 @@ impl<'a> WritableTxnMarkerTopic<'a> {
     }
 }
 
+/// The request, its arrays left in the frame: to hold one costs no memory.
+pub mod in_frame {
+    use super::*;
+    use crate::wire::Elements;
+
+    /// [`super::WriteTxnMarkersRequest`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct WriteTxnMarkersRequest<'a> {
+        /// Versions 0 to 1.
+        pub markers: Elements<'a, WritableTxnMarker<'a>>,
+    }
+
+    impl<'a> WriteTxnMarkersRequest<'a> {
+        /// Reads a message of this version.
+        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
+            if !(super::WriteTxnMarkersRequest::VERSION_MIN
+                ..=super::WriteTxnMarkersRequest::VERSION_MAX)
+                .contains(&version)
+            {
+                return Err(DecodeError::UnsupportedVersion(version));
+            }
+            d.set_layout(Layout::of(version, 1));
+            let message = Self::read(d, version);
+            d.finish(message)
+        }
+
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let markers = d.elements(17, version, WritableTxnMarker::read);
+            d.skip_tags();
+            Self { markers }
+        }
+    }
+
+    /// [`super::WritableTxnMarker`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct WritableTxnMarker<'a> {
+        /// Versions 0 to 1.
+        pub producer_id: i64,
+        /// Versions 0 to 1.
+        pub producer_epoch: i16,
+        /// Versions 0 to 1.
+        pub transaction_result: bool,
+        /// Versions 0 to 1.
+        pub topics: Elements<'a, WritableTxnMarkerTopic<'a>>,
+        /// Versions 0 to 1.
+        pub coordinator_epoch: i32,
+    }
+
+    impl<'a> WritableTxnMarker<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let producer_id = d.i64();
+            let producer_epoch = d.i16();
+            let transaction_result = d.bool();
+            let topics = d.elements(3, version, WritableTxnMarkerTopic::read);
+            let coordinator_epoch = d.i32();
+            d.skip_tags();
+            Self {
+                producer_id,
+                producer_epoch,
+                transaction_result,
+                topics,
+                coordinator_epoch,
+            }
+        }
+    }
+
+    /// [`super::WritableTxnMarkerTopic`], its arrays left in the frame.
+    #[derive(Clone, Debug)]
+    pub struct WritableTxnMarkerTopic<'a> {
+        /// Versions 0 to 1.
+        pub name: Cow<'a, str>,
+        /// Versions 0 to 1.
+        pub partition_indexes: Elements<'a, i32>,
+    }
+
+    impl<'a> WritableTxnMarkerTopic<'a> {
+        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
+            let name = d.string();
+            let partition_indexes = d.elements(4, version, element::read_i32);
+            d.skip_tags();
+            Self {
+                name,
+                partition_indexes,
+            }
+        }
+    }
+}
+
 /// The response of API 27, versions 0 and up, flexible from 1.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct WriteTxnMarkersResponse<'a> {
@@ -188,6 +276,13 @@ impl<'a> WriteTxnMarkersResponse<'a> {
         e.status()
     }
 
+    /// Writes what is before the elements of `markers`, of which `count` are written next, and then
+    /// what is behind them (`end_markers`). The message's own are not written.
+    pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {
+        e.set_layout(Layout::of(version, 1));
+        self.begin_markers(e, version, count);
+    }
+
     /// The same, not borrowed from the frame.
     pub fn into_owned(self) -> WriteTxnMarkersResponse<'static> {
         WriteTxnMarkersResponse {
@@ -201,8 +296,19 @@ impl<'a> WriteTxnMarkersResponse<'a> {
         Self { markers }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.array(&self.markers, version, WritableTxnMarkerResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `markers`, of which `count` are written next.
+    pub fn begin_markers(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `markers`.
+    pub fn end_markers(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -235,9 +341,21 @@ impl<'a> WritableTxnMarkerResult<'a> {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.i64(self.producer_id);
         e.array(&self.topics, version, WritableTxnMarkerTopicResult::write);
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `topics`, of which `count` are written next.
+    pub fn begin_topics(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.i64(self.producer_id);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `topics`.
+    pub fn end_topics(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -267,13 +385,25 @@ impl<'a> WritableTxnMarkerTopicResult<'a> {
         Self { name, partitions }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, version: i16) {
         e.string(&self.name);
         e.array(
             &self.partitions,
             version,
             WritableTxnMarkerPartitionResult::write,
         );
+        e.no_tags();
+    }
+
+    /// Writes what is before the elements of `partitions`, of which `count` are written next.
+    pub fn begin_partitions(&self, e: &mut Encoder, _version: i16, count: usize) {
+        e.string(&self.name);
+        e.array_len(count);
+    }
+
+    /// Writes what is behind the elements of `partitions`.
+    pub fn end_partitions(&self, e: &mut Encoder, _version: i16) {
         e.no_tags();
     }
 }
@@ -298,7 +428,8 @@ impl WritableTxnMarkerPartitionResult {
         }
     }
 
-    pub(crate) fn write(&self, e: &mut Encoder, _version: i16) {
+    /// Writes it as this version.
+    pub fn write(&self, e: &mut Encoder, _version: i16) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         e.no_tags();

@@ -12,7 +12,7 @@ mod tagged;
 pub use tagged::Tags;
 
 use super::varint::{unzigzag32, unzigzag64};
-use super::{DecodeError, Layout, Records};
+use super::{DecodeError, Elements, Layout, Records};
 use crate::ids::Uuid;
 use std::borrow::Cow;
 
@@ -25,10 +25,11 @@ const BUDGET_BASE_BYTES: usize = 64 * 1024;
 /// Reads one frame from its beginning.
 ///
 /// Errors stick: see the module's head. Ask [`Decoder::status`] once, after reading.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Decoder<'a> {
     rest: &'a [u8],
     budget_bytes: usize,
+    elements: usize,
     unknown_tags: u32,
     layout: Layout,
     error: Option<DecodeError>,
@@ -58,6 +59,7 @@ impl<'a> Decoder<'a> {
         Self {
             rest: frame,
             budget_bytes,
+            elements: 0,
             unknown_tags: 0,
             layout: Layout::Fixed,
             error: None,
@@ -386,6 +388,49 @@ impl<'a> Decoder<'a> {
         Some(elements)
     }
 
+    /// An array as [`array`](Self::array) reads it, that is left in the frame.
+    pub fn elements<T>(
+        &mut self,
+        least: usize,
+        version: i16,
+        read: fn(&mut Decoder<'a>, i16) -> T,
+    ) -> Elements<'a, T> {
+        self.nullable_elements(least, version, read)
+            .unwrap_or_else(|| {
+                self.fail(DecodeError::UnexpectedNull);
+                Elements::empty()
+            })
+    }
+
+    /// Such an array or null.
+    pub fn nullable_elements<T>(
+        &mut self,
+        least: usize,
+        version: i16,
+        read: fn(&mut Decoder<'a>, i16) -> T,
+    ) -> Option<Elements<'a, T>> {
+        let count = self.len()?;
+        if !self.fits(count, least) {
+            return Some(Elements::empty());
+        }
+        self.elements += count;
+        let bytes = self.rest;
+        for _ in 0..count {
+            drop(read(self, version));
+            if self.error.is_some() {
+                return Some(Elements::empty());
+            }
+        }
+        let bytes = &bytes[..bytes.len() - self.rest.len()];
+        Some(Elements::new(bytes, count, version, self.layout, read))
+    }
+
+    /// How many elements all arrays had that were left in the frame.
+    #[must_use]
+    pub fn elements_seen(&self) -> usize {
+        self.elements
+    }
+
     /// A struct or null.
     pub fn nullable_struct<T>(
         &mut self,
@@ -418,10 +463,18 @@ impl<'a> Decoder<'a> {
         self.fail(DecodeError::UnexpectedNull);
     }
 
+    /// Whether the frame can hold so many elements; fails if not.
+    fn fits(&mut self, count: usize, least: usize) -> bool {
+        let fits = count.saturating_mul(least) <= self.rest.len();
+        if !fits {
+            self.fail(DecodeError::Truncated);
+        }
+        fits
+    }
+
     /// Takes the memory of an array out of the budget, or fails.
     fn admit(&mut self, count: usize, least: usize, element_bytes: usize) -> bool {
-        if count.saturating_mul(least) > self.rest.len() {
-            self.fail(DecodeError::Truncated);
+        if !self.fits(count, least) {
             return false;
         }
         match self

@@ -310,6 +310,34 @@ impl Encoder {
         }
     }
 
+    /// The count of an array whose elements are written next.
+    #[inline]
+    pub fn array_len(&mut self, count: usize) {
+        self.write_len(Some(count));
+    }
+
+    /// Corrects the count of an array from `written` to `count`, which is not larger: for elements
+    /// that turn out to be told already. Its elements begin at `elements_at`.
+    ///
+    /// # Panics
+    /// If the count is larger, or there are holes.
+    pub fn recount(&mut self, elements_at: usize, written: usize, count: usize) {
+        assert!(count <= written && self.splices.is_empty());
+        let size = |count: usize| match self.layout {
+            Layout::Fixed => 4,
+            Layout::Flexible => unsigned_varint_len(count as u32 + 1),
+        };
+        let (before, after) = (size(written), size(count));
+        let mut counted = Self {
+            layout: self.layout,
+            ..Self::default()
+        };
+        counted.array_len(count);
+        let at = elements_at - before;
+        self.bytes[at..at + after].copy_from_slice(&counted.bytes);
+        self.bytes.drain(at + after..elements_at);
+    }
+
     /// An array, each element of which `write` writes.
     pub fn array<T>(&mut self, elements: &[T], version: i16, write: fn(&T, &mut Encoder, i16)) {
         self.write_len(Some(elements.len()));

@@ -106,6 +106,39 @@ impl Pool {
     }
 }
 
+/// Memory of another kind, such as an answer in a `Vec`, in the account of the thread that made
+/// this, until it is dropped on whichever thread.
+pub struct Charge {
+    home: &'static Home,
+    bytes: usize,
+}
+
+impl Charge {
+    /// `bytes` more are in use.
+    pub fn new(bytes: usize) -> Self {
+        let Pool(home) = pool();
+        home.account(bytes);
+        Self { home, bytes }
+    }
+
+    /// It is `bytes` now.
+    pub fn resize(&mut self, bytes: usize) {
+        self.home.account(bytes.wrapping_sub(self.bytes));
+        self.bytes = bytes;
+    }
+
+    /// How many bytes it is.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.resize(0);
+    }
+}
+
 /// An empty block of `capacity` bytes: an unused one of this thread, or a new one.
 pub(super) fn take(capacity: usize) -> Box<Block> {
     LOCAL.with_borrow_mut(|local| {

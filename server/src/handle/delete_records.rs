@@ -5,10 +5,14 @@ use std::rc::Rc;
 use controller::topic_name;
 use protocol::error::ErrorCode;
 use protocol::ids::{Offset, PartitionIndex};
+use protocol::messages::delete_records::in_frame::{DeleteRecordsRequest, DeleteRecordsTopic};
 use protocol::messages::delete_records::{
-    DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse,
+    DeleteRecordsPartition, DeleteRecordsPartitionResult, DeleteRecordsResponse,
     DeleteRecordsTopicResult,
 };
+use protocol::wire::Encoder;
+
+use super::walk::{Step, Walk};
 
 use crate::log_start::{DeletePart, DeleteQuestion};
 use crate::partition::PartitionKey;
@@ -26,49 +30,65 @@ pub async fn delete_records(shard: Rc<Shard>, request: Request) -> Outcome {
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
+    let version = request.version();
     let image = shard.image();
-    let mut scatter = Scatter::new(shard.count());
-    for topic in &body.topics {
-        for part in &topic.partitions {
-            let partition = PartitionIndex(part.partition_index);
-            let known = image.topic(&topic.name);
-            match known.filter(|known| known.partition(partition).is_some()) {
-                None => scatter.answered(Err(ErrorCode::UnknownTopicOrPartition)),
-                Some(known) if topic_name::is_internal(&known.name) => {
-                    scatter.answered(Err(ErrorCode::InvalidTopicException));
-                }
-                Some(known) => {
-                    let key = PartitionKey {
-                        topic_id: known.id,
-                        partition,
-                    };
-                    let before = Offset(part.offset);
-                    scatter.ask(shard.owner(&key), DeletePart { key, before });
+    let mut encoder = request.begin_reply();
+    let response = DeleteRecordsResponse::default();
+    response.begin(&mut encoder, version, body.topics.len());
+    let mut known = None;
+    let walk = Walk::new(&body.topics, |topic| topic.partitions);
+    walk.ask(
+        &shard,
+        |step, scatter: &mut Scatter<_, _>| match step {
+            Step::Topic(topic) => known = image.topic(&topic.name),
+            Step::End => {}
+            Step::Part(part) => {
+                let partition = PartitionIndex(part.partition_index);
+                match known.filter(|known| known.partition(partition).is_some()) {
+                    None => scatter.answered(Err(ErrorCode::UnknownTopicOrPartition)),
+                    Some(known) if topic_name::is_internal(&known.name) => {
+                        scatter.answered(Err(ErrorCode::InvalidTopicException));
+                    }
+                    Some(known) => {
+                        let key = PartitionKey {
+                            topic_id: known.id,
+                            partition,
+                        };
+                        let before = Offset(part.offset);
+                        scatter.ask(shard.owner(&key), DeletePart { key, before });
+                    }
                 }
             }
+        },
+        |parts| DeleteQuestion { parts },
+        |step| write(step, &mut encoder, version),
+    )
+    .await;
+    response.end_topics(&mut encoder, version);
+    request.finish_reply(encoder)
+}
+
+fn write(
+    step: Step<DeleteRecordsTopic<'_>, (DeleteRecordsPartition, Result<Offset, ErrorCode>)>,
+    encoder: &mut Encoder,
+    version: i16,
+) {
+    match step {
+        Step::Topic(topic) => {
+            let result = DeleteRecordsTopicResult {
+                name: topic.name,
+                ..Default::default()
+            };
+            result.begin_partitions(encoder, version, topic.partitions.len());
         }
-    }
-    let mut answers = scatter
-        .gather(&shard, |parts| DeleteQuestion { parts })
-        .await
-        .into_iter();
-    let topics = body.topics.iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|part| {
-            let answer = answers.next().expect("an answer a partition");
-            DeleteRecordsPartitionResult {
+        Step::Part((part, answer)) => {
+            let result = DeleteRecordsPartitionResult {
                 partition_index: part.partition_index,
                 low_watermark: answer.map_or(NO_LOW_WATERMARK, |offset| offset.0),
                 error_code: answer.err().unwrap_or(ErrorCode::None).code(),
-            }
-        });
-        DeleteRecordsTopicResult {
-            name: topic.name.clone(),
-            partitions: partitions.collect(),
+            };
+            result.write(encoder, version);
         }
-    });
-    let response = DeleteRecordsResponse {
-        topics: topics.collect(),
-        ..Default::default()
-    };
-    request.reply(&response, DeleteRecordsResponse::encode)
+        Step::End => DeleteRecordsTopicResult::default().end_partitions(encoder, version),
+    }
 }

@@ -2,6 +2,8 @@
 //! and answers with file slices that the connection sends without copying (KIP-74, 227, 516). Only
 //! clients older than batches have their records converted.
 
+mod many;
+
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use engine::LogSlice;
 use protocol::error::ErrorCode;
-use protocol::ids::{LeaderEpoch, Offset, PartitionIndex, Uuid};
+use protocol::ids::{PartitionIndex, Uuid};
 use protocol::legacy_record_set::LegacyMagic;
+use protocol::messages::fetch::in_frame::FetchRequest;
 use protocol::messages::fetch::{
-    AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse,
-    PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, PartitionData,
 };
 use protocol::wire::Records;
 use ring::net::Piece;
@@ -47,7 +49,10 @@ struct Limits {
     max_bytes: usize,
     min_bytes: usize,
     first_batch: FirstBatch,
+    wait: Duration,
     deadline: Instant,
+    /// The broker that fetches, -1 for a consumer.
+    replica_id: i32,
 }
 
 /// Answers a fetch request.
@@ -74,7 +79,9 @@ pub async fn fetch(shard: Rc<Shard>, request: Request) -> Outcome {
             naming,
         },
     };
-    let named = named_parts(&shard, &body, naming);
+    let Some(named) = many::named_parts(&shard, &body, naming).await else {
+        return many::fetch(&shard, &request, &body, claim).await;
+    };
     let forgotten = forgotten_targets(&shard, &body, naming);
     let now = ring::timer::now();
     let begun = shard
@@ -85,7 +92,8 @@ pub async fn fetch(shard: Rc<Shard>, request: Request) -> Outcome {
         Ok(begun) => begun,
         Err(error) => return request.reply(&session_error(error), FetchResponse::encode),
     };
-    let mut reads = read_until_enough(&shard, &request, &body, &parts).await;
+    let limits = limits_of(&shard, &request, &body);
+    let mut reads = read_until_enough(&shard, &limits, &parts).await;
     let now = ring::timer::now();
     let ended = shard
         .fetch_sessions
@@ -107,15 +115,19 @@ pub async fn fetch(shard: Rc<Shard>, request: Request) -> Outcome {
     };
     let mut slices = slices.into_inner();
     request.reply_with_slices(&response, FetchResponse::encode, |token| {
-        let slice = slices[token as usize]
-            .take()
-            .expect("each slice is sent once");
-        Piece::File {
-            file: slice.file,
-            position: slice.position,
-            len: slice.len,
-        }
+        piece_of(&mut slices, token)
     })
+}
+
+fn piece_of(slices: &mut [Option<LogSlice>], token: u64) -> Piece {
+    let slice = slices[token as usize]
+        .take()
+        .expect("each slice is sent once");
+    Piece::File {
+        file: slice.file,
+        position: slice.position,
+        len: slice.len,
+    }
 }
 
 fn session_error(error: ErrorCode) -> FetchResponse<'static> {
@@ -125,34 +137,12 @@ fn session_error(error: ErrorCode) -> FetchResponse<'static> {
     }
 }
 
-fn named_parts(shard: &Shard, body: &FetchRequest<'_>, naming: Naming) -> Vec<FetchPart> {
-    let mut parts = Vec::new();
-    for topic in &body.topics {
-        let (name, topic_id) = shard.topic_of_fetch(&topic.topic, topic.topic_id, naming);
-        for partition in &topic.partitions {
-            let target = FetchTarget {
-                topic: name.clone(),
-                topic_id,
-                partition: PartitionIndex(partition.partition),
-            };
-            parts.push(FetchPart {
-                target,
-                fetch_offset: Offset(partition.fetch_offset),
-                max_bytes: partition.partition_max_bytes,
-                current_leader_epoch: LeaderEpoch(partition.current_leader_epoch),
-                last_fetched_epoch: LeaderEpoch(partition.last_fetched_epoch),
-            });
-        }
-    }
-    parts
-}
-
 fn forgotten_targets(shard: &Shard, body: &FetchRequest<'_>, naming: Naming) -> Vec<FetchTarget> {
     let mut targets = Vec::new();
     for topic in &body.forgotten_topics_data {
         let (name, topic_id) = shard.topic_of_fetch(&topic.topic, topic.topic_id, naming);
         for partition in &topic.partitions {
-            let partition = PartitionIndex(*partition);
+            let partition = PartitionIndex(partition);
             targets.push(FetchTarget {
                 topic: name.clone(),
                 topic_id,
@@ -163,17 +153,10 @@ fn forgotten_targets(shard: &Shard, body: &FetchRequest<'_>, naming: Naming) -> 
     targets
 }
 
-/// Reads all parts; if that is too little, waits for more bytes or the end of the wait, and reads
-/// again. Answers a read a part.
-async fn read_until_enough(
-    shard: &Rc<Shard>,
-    request: &Request,
-    body: &FetchRequest<'_>,
-    parts: &[FetchPart],
-) -> Vec<PartRead> {
+fn limits_of(shard: &Shard, request: &Request, body: &FetchRequest<'_>) -> Limits {
     let max_bytes = (body.max_bytes.max(0) as usize).min(shard.config.fetch_max_bytes);
     let wait = Duration::from_millis(body.max_wait_ms.max(0) as u64);
-    let limits = Limits {
+    Limits {
         isolation: match body.isolation_level {
             1 => Isolation::ReadCommitted,
             _ => Isolation::ReadUncommitted,
@@ -188,17 +171,27 @@ async fn read_until_enough(
             ..3 => FirstBatch::Limited,
             _ => FirstBatch::Whole,
         },
+        wait,
         deadline: ring::timer::now() + wait,
-    };
-    let replica_id = match request.version() {
-        ..15 => body.replica_id,
-        _ => body.replica_state.replica_id,
-    };
+        replica_id: match request.version() {
+            ..15 => body.replica_id,
+            _ => body.replica_state.replica_id,
+        },
+    }
+}
+
+/// Reads all parts; if that is too little, waits for more bytes or the end of the wait, and reads
+/// again. Answers a read a part.
+async fn read_until_enough(
+    shard: &Rc<Shard>,
+    limits: &Limits,
+    parts: &[FetchPart],
+) -> Vec<PartRead> {
     let fixed: Vec<Option<ErrorCode>> = parts
         .iter()
-        .map(|part| refuse(shard, replica_id, part))
+        .map(|part| refuse(shard, limits.replica_id, part))
         .collect();
-    let may_wait = !wait.is_zero()
+    let may_wait = !limits.wait.is_zero()
         && shard.fetch_waits.may_wait()
         && limits.min_bytes > 0
         && !fixed.is_empty()
@@ -212,7 +205,7 @@ async fn read_until_enough(
     let mut missing = may_wait.then_some(limits.min_bytes as u64);
     loop {
         let watch = missing.map(|bytes| (ticket, bytes));
-        let reads = read_once(shard, parts, &fixed, &limits, watch).await;
+        let reads = read_once(shard, parts, &fixed, limits, watch).await;
         let total: usize = reads.iter().map(PartRead::bytes).sum();
         let enough = total >= limits.min_bytes || reads.iter().any(PartRead::is_urgent);
         if missing.is_none() || enough {

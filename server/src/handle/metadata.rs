@@ -2,17 +2,23 @@
 //! there, if both sides allow it (KIP-4, 204, 516).
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::rc::Rc;
 
 use controller::image::{Image, Topic};
 use controller::topic_name;
 use controller::topics::Mode;
 use protocol::error::ErrorCode;
-use protocol::ids::Uuid;
+use protocol::messages::metadata::in_frame::MetadataRequest;
 use protocol::messages::metadata::{
-    MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
+    MetadataRequestTopic, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
     MetadataResponseTopic,
 };
+use protocol::wire::{Elements, Encoder};
+
+use super::names::{Names, Seen};
+use super::walk::breathe;
 
 use crate::authorized_operations;
 use crate::handle::create_topics;
@@ -24,11 +30,17 @@ use crate::shard::Shard;
 /// Versions from this one ask for topics by id.
 const BY_ID_SINCE: i16 = 12;
 
+/// How many topics are created together.
+const CREATED_TOGETHER_MAX: usize = 1000;
+/// What a topic and a partition take in an answer, about: to wait for the memory before it is written.
+const TOPIC_BYTES: usize = 100;
+const PARTITION_BYTES: usize = 50;
+
 /// What a request asks for.
 enum Wanted<'a> {
     All,
-    ByName(Vec<&'a str>),
-    ById(Vec<Uuid>),
+    ByName(Elements<'a, MetadataRequestTopic<'a>>),
+    ById(Elements<'a, MetadataRequestTopic<'a>>),
 }
 
 /// Answers a Metadata request.
@@ -37,26 +49,24 @@ pub async fn metadata(shard: Rc<Shard>, request: Request) -> Outcome {
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
-    let wanted = match wanted(&body, request.version()) {
+    let version = request.version();
+    let wanted = match wanted(&body, version) {
         Ok(wanted) => wanted,
         Err(reason) => return Outcome::Close(reason),
     };
     let create = body.allow_auto_topic_creation && shard.config.auto_create_topics_enable;
-    let mut refused = Vec::new();
-    if let Wanted::ByName(names) = &wanted
+    let mut refused = HashMap::new();
+    if let Wanted::ByName(topics) = wanted
         && create
     {
-        refused = create_missing(&shard, names).await;
+        refused = create_missing(&shard, topics).await;
     }
     let image = shard.image();
-    let mut topics = topics(&shard, &image, &wanted, &refused);
-    if body.include_topic_authorized_operations {
-        for topic in &mut topics {
-            topic.topic_authorized_operations = authorized_operations::TOPIC;
-        }
+    if let Wanted::All = wanted {
+        request.wait_for_room(&shard, answer_bytes(&image)).await;
     }
     let brokers = shard.node.brokers_for(&image, request.listener);
-    let tell_cluster = body.include_cluster_authorized_operations && request.version() <= 10;
+    let tell_cluster = body.include_cluster_authorized_operations && version <= 10;
     let response = MetadataResponse {
         brokers: brokers
             .iter()
@@ -69,51 +79,93 @@ pub async fn metadata(shard: Rc<Shard>, request: Request) -> Outcome {
             .collect(),
         cluster_id: Some(Cow::Borrowed(image.cluster_id())),
         controller_id: shard.node.broker_id.0,
-        topics,
         cluster_authorized_operations: match tell_cluster {
             true => authorized_operations::CLUSTER,
             false => authorized_operations::NOT_ASKED,
         },
         ..Default::default()
     };
-    request.reply(&response, MetadataResponse::encode)
+    let count = match wanted {
+        Wanted::All => image.topics().count(),
+        Wanted::ByName(topics) | Wanted::ById(topics) => topics.len(),
+    };
+    let mut encoder = request.begin_reply();
+    response.begin(&mut encoder, version, count);
+    let begins_at = encoder.len();
+    let mut topics = Topics {
+        shard: &shard,
+        image: &image,
+        refused,
+        operations: match body.include_topic_authorized_operations {
+            true => authorized_operations::TOPIC,
+            false => authorized_operations::NOT_ASKED,
+        },
+        version,
+        count: 0,
+        encoder: &mut encoder,
+    };
+    topics.write(&wanted).await;
+    let told = topics.count;
+    encoder.recount(begins_at, count, told);
+    response.end_topics(&mut encoder, version);
+    request.finish_reply(encoder)
 }
 
-fn wanted<'a>(body: &'a MetadataRequest<'_>, version: i16) -> Result<Wanted<'a>, String> {
-    let Some(topics) = &body.topics else {
+fn answer_bytes(image: &Image) -> usize {
+    let topics = image.topics();
+    topics
+        .map(|topic| TOPIC_BYTES + PARTITION_BYTES * topic.partitions.len())
+        .sum()
+}
+
+fn wanted<'a>(body: &MetadataRequest<'a>, version: i16) -> Result<Wanted<'a>, String> {
+    let Some(topics) = body.topics else {
         return Ok(Wanted::All);
     };
     if version == 0 && topics.is_empty() {
         return Ok(Wanted::All);
     }
-    for topic in topics {
+    let mut by_id = false;
+    for topic in &topics {
         if version < BY_ID_SINCE && (topic.name.is_none() || !topic.topic_id.is_zero()) {
             return Err(format!("Metadata version {version} asks for a topic by id"));
         }
+        by_id |= !topic.topic_id.is_zero();
     }
-    let ids: Vec<Uuid> = topics
-        .iter()
-        .map(|topic| topic.topic_id)
-        .filter(|id| !id.is_zero())
-        .collect();
-    if ids.is_empty() {
-        let names = topics.iter().filter_map(|topic| topic.name.as_deref());
-        return Ok(Wanted::ByName(names.collect()));
-    }
-    Ok(Wanted::ById(ids))
+    Ok(match by_id {
+        true => Wanted::ById(topics),
+        false => Wanted::ByName(topics),
+    })
 }
 
-/// Creates the topics that are not there. Answers those that could not be created.
-async fn create_missing(shard: &Rc<Shard>, names: &[&str]) -> Vec<(String, ErrorCode)> {
-    let image = shard.image();
-    let missing: Vec<String> = names
-        .iter()
-        .filter(|name| image.topic(name).is_none())
-        .map(|name| (*name).to_owned())
-        .collect();
-    if missing.is_empty() {
-        return Vec::new();
+/// Creates the topics that are not there, so many at a time. Answers those that could not be
+/// created.
+async fn create_missing(
+    shard: &Rc<Shard>,
+    topics: Elements<'_, MetadataRequestTopic<'_>>,
+) -> HashMap<String, ErrorCode> {
+    let mut refused = HashMap::new();
+    let mut names = topics.iter().filter_map(|topic| topic.name);
+    loop {
+        let image = shard.image();
+        let looked_at = names.by_ref().take(CREATED_TOGETHER_MAX);
+        let (mut count, mut missing) = (0, Vec::new());
+        for name in looked_at {
+            count += 1;
+            if image.topic(&name).is_none() && !refused.contains_key(&*name) {
+                missing.push(name.into_owned());
+            }
+        }
+        if !missing.is_empty() {
+            refused.extend(create(shard, missing).await);
+        }
+        if count < CREATED_TOGETHER_MAX {
+            return refused;
+        }
     }
+}
+
+async fn create(shard: &Rc<Shard>, missing: Vec<String>) -> Vec<(String, ErrorCode)> {
     let settings = shard.config.internal_topics;
     let new = missing
         .iter()
@@ -133,36 +185,90 @@ async fn create_missing(shard: &Rc<Shard>, names: &[&str]) -> Vec<(String, Error
     }
 }
 
-fn topics<'a>(
-    shard: &Shard,
+/// The topics of an answer, written one after another: each once, however often it is asked for.
+struct Topics<'a> {
+    shard: &'a Shard,
     image: &'a Image,
-    wanted: &Wanted<'a>,
-    refused: &[(String, ErrorCode)],
-) -> Vec<MetadataResponseTopic<'a>> {
-    match wanted {
-        Wanted::All => image.topics().map(|topic| known(shard, topic)).collect(),
-        Wanted::ById(ids) => ids
-            .iter()
-            .map(|id| match image.topic_by_id(*id) {
-                Some(topic) => known(shard, topic),
-                None => MetadataResponseTopic {
-                    error_code: ErrorCode::UnknownTopicId.code(),
-                    name: None,
-                    topic_id: *id,
-                    ..Default::default()
-                },
-            })
-            .collect(),
-        Wanted::ByName(names) => {
-            let mut names = names.clone();
-            names.sort_unstable();
-            names.dedup();
-            let topics = names.into_iter().map(|name| match image.topic(name) {
-                Some(topic) => known(shard, topic),
-                None => unknown(name, refused),
-            });
-            topics.collect()
+    refused: HashMap<String, ErrorCode>,
+    operations: i32,
+    version: i16,
+    count: usize,
+    encoder: &'a mut Encoder,
+}
+
+impl Topics<'_> {
+    async fn write(&mut self, wanted: &Wanted<'_>) {
+        match wanted {
+            Wanted::All => {
+                for (n, topic) in self.image.topics().enumerate() {
+                    self.put(known(self.shard, topic));
+                    breathe(n).await;
+                }
+            }
+            Wanted::ById(topics) => {
+                let id_at = |place| topics.at(place).topic_id;
+                self.write_each(topics, id_at, Self::put_by_id).await;
+            }
+            Wanted::ByName(topics) => {
+                let name_at = |place| topics.at(place).name;
+                self.write_each(topics, name_at, Self::put_by_name).await;
+            }
         }
+    }
+
+    async fn write_each<'t, K: Hash + Eq>(
+        &mut self,
+        topics: &Elements<'t, MetadataRequestTopic<'t>>,
+        key_at: impl Fn(u32) -> K,
+        put: impl Fn(&mut Self, MetadataRequestTopic<'t>),
+    ) {
+        let mut names = Names::new(topics.len());
+        let mut each = topics.iter();
+        for n in 0..topics.len() {
+            let place = each.bytes_left();
+            let topic = each.next().expect("one of so many");
+            if names.add(place, &key_at(place), &key_at) == Seen::First {
+                put(self, topic);
+            }
+            breathe(n).await;
+        }
+    }
+
+    fn put_by_id(&mut self, wanted: MetadataRequestTopic<'_>) {
+        if wanted.topic_id.is_zero() {
+            return;
+        }
+        match self.image.topic_by_id(wanted.topic_id) {
+            Some(topic) => self.put(known(self.shard, topic)),
+            None => self.put(MetadataResponseTopic {
+                error_code: ErrorCode::UnknownTopicId.code(),
+                name: None,
+                topic_id: wanted.topic_id,
+                ..Default::default()
+            }),
+        }
+    }
+
+    fn put_by_name(&mut self, wanted: MetadataRequestTopic<'_>) {
+        let Some(name) = wanted.name else {
+            return;
+        };
+        match self.image.topic(&name) {
+            Some(topic) => self.put(known(self.shard, topic)),
+            None => {
+                let refused = self.refused.get(&*name).copied();
+                self.put(unknown(&name, refused));
+            }
+        }
+    }
+
+    fn put(&mut self, topic: MetadataResponseTopic<'_>) {
+        let told = MetadataResponseTopic {
+            topic_authorized_operations: self.operations,
+            ..topic
+        };
+        told.write(self.encoder, self.version);
+        self.count += 1;
     }
 }
 
@@ -202,10 +308,9 @@ fn known<'a>(shard: &Shard, topic: &'a Topic) -> MetadataResponseTopic<'a> {
     }
 }
 
-fn unknown<'a>(name: &'a str, refused: &[(String, ErrorCode)]) -> MetadataResponseTopic<'a> {
-    let error = match refused.iter().find(|(refused, _)| refused == name) {
-        Some((_, ErrorCode::InvalidTopicException)) => ErrorCode::InvalidTopicException,
-        Some((_, error)) => *error,
+fn unknown(name: &str, refused: Option<ErrorCode>) -> MetadataResponseTopic<'_> {
+    let error = match refused {
+        Some(error) => error,
         None if topic_name::validate(name).is_err() => ErrorCode::InvalidTopicException,
         None => ErrorCode::UnknownTopicOrPartition,
     };

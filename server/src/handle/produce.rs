@@ -3,16 +3,22 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use controller::image::Topic;
 use engine::append::RecordError;
 use protocol::batch::{BatchError, BatchHeader, Compression};
 use protocol::error::ErrorCode;
 use protocol::ids::PartitionIndex;
+use protocol::messages::produce::in_frame::{ProduceRequest, TopicProduceData};
 use protocol::messages::produce::{
-    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
-    ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceResponse,
+    TopicProduceResponse,
 };
+use protocol::wire::Encoder;
+
+use super::walk::{Step, Walk, breathe};
 
 use crate::append::{AppendPart, AppendQuestion};
 use crate::partition::{Acks, AppendOutcome, PartitionKey};
@@ -27,24 +33,37 @@ pub async fn produce(shard: Rc<Shard>, request: Request) -> Outcome {
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
-    let outcomes = match acks_of(body.acks) {
-        None => refuse_all(&body, ErrorCode::InvalidRequiredAcks),
-        Some(_) if is_transactional(&body) => refuse_all(&body, ErrorCode::CoordinatorNotAvailable),
-        Some(acks) => append(&shard, &request, &body, acks).await,
+    let acks = match acks_of(body.acks) {
+        None => Err(ErrorCode::InvalidRequiredAcks),
+        Some(_) if is_transactional(&body).await => Err(ErrorCode::CoordinatorNotAvailable),
+        Some(acks) => Ok(acks),
     };
-    if body.acks == 0 {
-        return match outcomes
-            .iter()
-            .find(|outcome| outcome.error != ErrorCode::None)
-        {
-            None => Outcome::NoReply,
-            Some(failed) => Outcome::Close(format!(
-                "a produce request with acks=0 failed with {}",
-                failed.error.name()
-            )),
-        };
+    if body.acks != 0 {
+        let version = request.version();
+        let mut encoder = request.begin_reply();
+        let response = ProduceResponse::default();
+        response.begin(&mut encoder, version, body.topic_data.len());
+        let write = |step| write(step, &mut encoder, version);
+        append(&shard, &request, &body, acks, write).await;
+        response.end_responses(&mut encoder, version);
+        return request.finish_reply(encoder);
     }
-    request.reply(&response(&body, outcomes), ProduceResponse::encode)
+    let mut failed = None;
+    append(&shard, &request, &body, acks, |step| {
+        if let Step::Part((_, outcome)) = step
+            && outcome.error != ErrorCode::None
+        {
+            failed.get_or_insert(outcome.error);
+        }
+    })
+    .await;
+    match failed {
+        None => Outcome::NoReply,
+        Some(error) => Outcome::Close(format!(
+            "a produce request with acks=0 failed with {}",
+            error.name()
+        )),
+    }
 }
 
 fn acks_of(acks: i16) -> Option<Acks> {
@@ -56,60 +75,67 @@ fn acks_of(acks: i16) -> Option<Acks> {
     }
 }
 
-/// Appends every part where it belongs. Outcomes are in the order of the request's partitions.
-async fn append(
+type Answered<'a> = Step<TopicProduceData<'a>, (PartitionProduceData<'a>, AppendOutcome)>;
+
+/// Appends every part where it belongs, or refuses all. `write` gets the outcomes in the order of
+/// the request's partitions.
+async fn append<'a>(
     shard: &Rc<Shard>,
-    request: &Request,
-    body: &ProduceRequest<'_>,
-    acks: Acks,
-) -> Vec<AppendOutcome> {
+    request: &'a Request,
+    body: &ProduceRequest<'a>,
+    acks: Result<Acks, ErrorCode>,
+    write: impl FnMut(Answered<'a>),
+) {
     let deadline = ring::timer::now() + Duration::from_millis(body.timeout_ms.max(0) as u64);
     let image = shard.image();
-    let mut scatter = Scatter::new(shard.count());
-    for topic in &body.topic_data {
-        let known = image.topic(&topic.name);
-        for partition in &topic.partition_data {
-            let index = PartitionIndex(partition.index);
-            let Some(known) = known.filter(|known| known.partition(index).is_some()) else {
-                scatter.answered(AppendOutcome::refused(ErrorCode::UnknownTopicOrPartition));
-                continue;
-            };
-            match usable_records(request.version(), partition) {
-                Err(refused) => scatter.answered(refused),
-                Ok(records) => {
-                    let key = PartitionKey {
-                        topic_id: known.id,
-                        partition: index,
-                    };
-                    let batches = request.frame.slice_ref(records);
-                    scatter.ask(shard.owner(&key), AppendPart { key, batches });
-                }
-            }
-        }
-    }
-    scatter
-        .gather(shard, |parts| AppendQuestion {
-            acks,
+    let mut known = None;
+    let walk = Walk::new(&body.topic_data, |topic| topic.partition_data);
+    walk.ask(
+        shard,
+        |step, scatter: &mut Scatter<_, _>| match step {
+            Step::Topic(topic) => known = image.topic(&topic.name),
+            Step::End => {}
+            Step::Part(part) => match acks.and_then(|_| key_of(known, &part)) {
+                Err(error) => scatter.answered(AppendOutcome::refused(error)),
+                Ok(key) => match usable_records(request.version(), &part) {
+                    Err(refused) => scatter.answered(refused),
+                    Ok(records) => {
+                        let batches = request.frame.slice_ref(records);
+                        scatter.ask(shard.owner(&key), AppendPart { key, batches });
+                    }
+                },
+            },
+        },
+        |parts| AppendQuestion {
+            acks: acks.expect("nobody is asked if all is refused"),
             deadline,
             parts,
-        })
-        .await
+        },
+        write,
+    )
+    .await;
 }
 
-/// What Kafka's `ProduceRequest.validateRecords` refuses, before the log is asked: no batch, more
-/// than one batch, another format than 2, zstd below version 7. Versions below 3 may bring anything;
-/// what is not even one message is taken for nothing, and nothing is stored.
+fn key_of(
+    known: Option<&Arc<Topic>>,
+    part: &PartitionProduceData<'_>,
+) -> Result<PartitionKey, ErrorCode> {
+    let partition = PartitionIndex(part.index);
+    let known = known.filter(|known| known.partition(partition).is_some());
+    Ok(PartitionKey {
+        topic_id: known.ok_or(ErrorCode::UnknownTopicOrPartition)?.id,
+        partition,
+    })
+}
+
+/// What Kafka's `ProduceRequest.validateRecords` refuses, before the log is asked and without a text:
+/// no batch, more than one batch, another format than 2, zstd below version 7. Versions below 3 may
+/// bring anything; what is not even one message is taken for nothing, and nothing is stored.
 fn usable_records<'a>(
     version: i16,
     partition: &'a PartitionProduceData<'_>,
 ) -> Result<&'a [u8], AppendOutcome> {
-    let refuse = |error: ErrorCode, message: &str| {
-        let message = Some(message.to_owned());
-        Err(AppendOutcome {
-            message,
-            ..AppendOutcome::refused(error)
-        })
-    };
+    let refuse = |error: ErrorCode| Err(AppendOutcome::refused(error));
     let records = partition
         .records
         .as_ref()
@@ -118,36 +144,22 @@ fn usable_records<'a>(
     if version < 3 {
         return match holds_a_message(records) {
             true => Ok(records),
-            false => Err(AppendOutcome::refused(ErrorCode::None)),
+            false => refuse(ErrorCode::None),
         };
     }
     if records.is_empty() {
-        return refuse(
-            ErrorCode::InvalidRecord,
-            "Produce requests with version 3 or above must have at least one record batch per partition",
-        );
+        return refuse(ErrorCode::InvalidRecord);
     }
     let header = match BatchHeader::parse(records) {
         Ok(header) => header,
-        Err(BatchError::OtherMagic(_)) => {
-            return refuse(
-                ErrorCode::InvalidRecord,
-                "Produce requests with version 3 or above are only allowed to contain record batches with magic version 2",
-            );
-        }
-        Err(_) => return Err(AppendOutcome::refused(ErrorCode::CorruptMessage)),
+        Err(BatchError::OtherMagic(_)) => return refuse(ErrorCode::InvalidRecord),
+        Err(_) => return refuse(ErrorCode::CorruptMessage),
     };
     if version < 7 && header.attributes.compression() == Ok(Compression::Zstd) {
-        return refuse(
-            ErrorCode::UnsupportedCompressionType,
-            "Produce requests with version below 7 are not allowed to use ZStandard compression",
-        );
+        return refuse(ErrorCode::UnsupportedCompressionType);
     }
     if header.size() < records.len() {
-        return refuse(
-            ErrorCode::InvalidRecord,
-            "Produce requests with version 3 or above are only allowed to contain exactly one record batch per partition",
-        );
+        return refuse(ErrorCode::InvalidRecord);
     }
     Ok(records)
 }
@@ -163,23 +175,22 @@ fn holds_a_message(records: &[u8]) -> bool {
 
 /// Transactions need a coordinator, which this node does not have yet: nothing is appended that
 /// no coordinator could ever commit.
-fn is_transactional(body: &ProduceRequest<'_>) -> bool {
-    let parts = body
-        .topic_data
-        .iter()
-        .flat_map(|topic| &topic.partition_data);
-    body.transactional_id.is_some()
-        || parts
-            .filter_map(|part| BatchHeader::parse(part.records.as_ref()?.bytes()?).ok())
-            .any(|header| header.attributes.is_transactional())
-}
-
-fn refuse_all(body: &ProduceRequest<'_>, error: ErrorCode) -> Vec<AppendOutcome> {
-    let parts = body
-        .topic_data
-        .iter()
-        .flat_map(|topic| &topic.partition_data);
-    parts.map(|_| AppendOutcome::refused(error)).collect()
+async fn is_transactional(body: &ProduceRequest<'_>) -> bool {
+    if body.transactional_id.is_some() {
+        return true;
+    }
+    let walk = Walk::new(&body.topic_data, |topic| topic.partition_data);
+    for (n, step) in walk.enumerate() {
+        if let Step::Part(part) = step {
+            let records = part.records.as_ref().and_then(|records| records.bytes());
+            let header = records.and_then(|records| BatchHeader::parse(records).ok());
+            if header.is_some_and(|header| header.attributes.is_transactional()) {
+                return true;
+            }
+        }
+        breathe(n).await;
+    }
+    false
 }
 
 fn record_errors(errors: Vec<RecordError>) -> Vec<BatchIndexAndErrorMessage<'static>> {
@@ -190,34 +201,28 @@ fn record_errors(errors: Vec<RecordError>) -> Vec<BatchIndexAndErrorMessage<'sta
     errors.collect()
 }
 
-fn response<'a>(body: &'a ProduceRequest<'_>, outcomes: Vec<AppendOutcome>) -> ProduceResponse<'a> {
-    let mut outcomes = outcomes.into_iter();
-    let responses = body
-        .topic_data
-        .iter()
-        .map(|topic| TopicProduceResponse {
-            name: Cow::Borrowed(&topic.name),
-            partition_responses: topic
-                .partition_data
-                .iter()
-                .map(|part| {
-                    let outcome = outcomes.next().expect("an outcome a partition");
-                    PartitionProduceResponse {
-                        index: part.index,
-                        error_code: outcome.error.code(),
-                        base_offset: outcome.base_offset.0,
-                        log_append_time_ms: outcome.log_append_time.0,
-                        log_start_offset: outcome.log_start_offset.0,
-                        record_errors: record_errors(outcome.record_errors),
-                        error_message: outcome.message.map(Cow::Owned),
-                        ..Default::default()
-                    }
-                })
-                .collect(),
-        })
-        .collect();
-    ProduceResponse {
-        responses,
-        ..Default::default()
+fn write(step: Answered<'_>, encoder: &mut Encoder, version: i16) {
+    match step {
+        Step::Topic(topic) => {
+            let response = TopicProduceResponse {
+                name: topic.name,
+                ..Default::default()
+            };
+            response.begin_partition_responses(encoder, version, topic.partition_data.len());
+        }
+        Step::Part((part, outcome)) => {
+            let response = PartitionProduceResponse {
+                index: part.index,
+                error_code: outcome.error.code(),
+                base_offset: outcome.base_offset.0,
+                log_append_time_ms: outcome.log_append_time.0,
+                log_start_offset: outcome.log_start_offset.0,
+                record_errors: record_errors(outcome.record_errors),
+                error_message: outcome.message.map(Cow::Owned),
+                ..Default::default()
+            };
+            response.write(encoder, version);
+        }
+        Step::End => TopicProduceResponse::default().end_partition_responses(encoder, version),
     }
 }

@@ -2,15 +2,55 @@
 
 use std::fmt::Write;
 
-use super::super::schema::{Field, Message, Struct, Type, Versions};
+use super::super::schema::{Field, Kind, Message, Struct, Type, Versions};
 use super::field::{
     can_be_null, condition, differs_from_default, number_name, outside, uses_version,
 };
+use super::layout_of;
+
+/// The array whose elements may be written one after another, between the fields before it and
+/// those behind it: the last array of structs in each struct of an answer.
+pub fn streamed<'a>(message: &Message, s: &'a Struct) -> Option<&'a Field> {
+    let is_answer = message.kind == Kind::Response;
+    let is_long = |field: &&Field| {
+        let of_structs = matches!(&field.ty, Type::Array(of) if of.struct_name().is_some());
+        of_structs && !field.is_option() && field.tagged.is_empty()
+    };
+    s.fields.iter().rfind(is_long).filter(|_| is_answer)
+}
+
+/// The function that begins a message whose elements are written one after another.
+pub fn emit_begin(out: &mut String, message: &Message) {
+    let field = streamed(message, &message.structs[0]).expect("the message has such an array");
+    let name = &field.name;
+    write!(
+        out,
+        "
+/// Writes what is before the elements of `{name}`, of which `count` are written next, and then
+/// what is behind them (`end_{name}`). The message's own are not written.
+pub fn begin(&self, e: &mut Encoder, version: i16, count: usize) {{
+e.set_layout({});
+self.begin_{name}(e, version, count);
+}}
+",
+        layout_of(message)
+    )
+    .unwrap();
+}
 
 pub fn emit_write(out: &mut String, message: &Message, s: &Struct) {
     let mut body = String::new();
+    let streamed = streamed(message, s);
+    // What is before the streamed array with its count, and where what is behind it begins.
+    let mut parted = None;
     for field in &s.fields {
+        let from = body.len();
         emit_write_plain(&mut body, field, s.versions);
+        if streamed.is_some_and(|streamed| streamed.name == field.name) {
+            let whole = write_expression(field);
+            let counted = body[from..].replace(&whole, "e.array_len(count)");
+            parted = Some((format!("{}{counted}", &body[..from]), body.len()));
+        }
     }
     let mut tagged: Vec<&Field> = s.fields.iter().filter(|f| !f.tagged.is_empty()).collect();
     tagged.sort_by_key(|field| field.tag);
@@ -34,21 +74,53 @@ pub fn emit_write(out: &mut String, message: &Message, s: &Struct) {
     } else if !message.flexible.is_empty() {
         body.push_str("e.no_tags();\n");
     }
-    let e = if body.contains("e.") || body.contains("(e,") {
-        "e"
-    } else {
-        "_e"
+    // Elements of answers are written one by one from outside.
+    let (doc, public) = match message.kind {
+        Kind::Response => ("/// Writes it as this version.\n", "pub"),
+        _ => ("", "pub(crate)"),
     };
-    let version = if uses_version(&body) {
-        "version"
-    } else {
-        "_version"
-    };
+    let (e, version) = parameters(&body);
     write!(
         out,
-        "\npub(crate) fn write(&self, {e}: &mut Encoder, {version}: i16) {{\n{body}}}\n"
+        "\n{doc}{public} fn write(&self, {e}: &mut Encoder, {version}: i16) {{\n{body}}}\n"
     )
     .unwrap();
+    if let (Some((before, behind_at)), Some(field)) = (parted, streamed) {
+        emit_write_parted(out, field, &before, &body[behind_at..]);
+    }
+}
+
+fn emit_write_parted(out: &mut String, field: &Field, before: &str, behind: &str) {
+    let name = &field.name;
+    let (_, version) = parameters(before);
+    write!(
+        out,
+        "
+/// Writes what is before the elements of `{name}`, of which `count` are written next.
+pub fn begin_{name}(&self, e: &mut Encoder, {version}: i16, count: usize) {{\n{before}}}\n"
+    )
+    .unwrap();
+    let (e, version) = parameters(behind);
+    write!(
+        out,
+        "
+/// Writes what is behind the elements of `{name}`.
+pub fn end_{name}(&self, {e}: &mut Encoder, {version}: i16) {{\n{behind}}}\n"
+    )
+    .unwrap();
+}
+
+/// How the encoder and the version are named, used in `body` or not.
+fn parameters(body: &str) -> (&'static str, &'static str) {
+    let e = match body.contains("e.") || body.contains("(e,") {
+        true => "e",
+        false => "_e",
+    };
+    let version = match uses_version(body) {
+        true => "version",
+        false => "_version",
+    };
+    (e, version)
 }
 
 fn emit_write_plain(body: &mut String, field: &Field, possible: Versions) {

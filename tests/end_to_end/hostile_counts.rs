@@ -1,0 +1,321 @@
+//! Shows: a frame that names millions of things costs the node a small multiple of its size, for
+//! every API: decoded form, plan and answer together. Meanwhile other connections are served, and
+//! what the frame asks for is answered to the last element.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chiplog_tests::node::{Node, Setup, Target};
+use chiplog_tests::raw::{
+    API_VERSIONS, Body, FETCH, LIST_OFFSETS, METADATA, OFFSET_FOR_LEADER_EPOCH, PRODUCE,
+};
+
+const MIB: u64 = 1024 * 1024;
+const FRAME_BYTES: usize = 16 * 1024 * 1024;
+const TOPIC: &str = "known";
+
+const DELETE_RECORDS: i16 = 21;
+
+/// What a request may take, for each byte of its frame, and beyond that: `ARCHITECTURE.md`.
+const TIMES_MAX: u64 = 8;
+const BEYOND_BYTES: u64 = 24 * MIB;
+/// Of a build for debugging, on a machine that does other things too.
+const WITNESS_WAITS_MAX: Duration = Duration::from_secs(3);
+
+/// A frame that names many things.
+struct Case {
+    what: &'static str,
+    api_key: i16,
+    version: i16,
+    body: Body,
+    /// How long the answer is, if it is told.
+    answer_bytes: Option<usize>,
+}
+
+/// `count` elements that `element` makes.
+fn many(count: usize, element: impl Fn(Body, i32) -> Body) -> Body {
+    (0..count as i32).fold(Body::new(), element)
+}
+
+/// The answer of a fixed layout: correlation id, what is around the elements, the elements.
+fn fixed(around: usize, each: usize, count: usize) -> Option<usize> {
+    Some(4 + around + each * count)
+}
+
+fn produce(topic: &str) -> Case {
+    let count = FRAME_BYTES / 6;
+    let head = Body::new().raw(&[0, 0]).i16(-1).i32(1000);
+    let topics = head
+        .varint_unsigned(2)
+        .varint_unsigned(1 + topic.len() as u32);
+    let parts = topics
+        .raw(topic.as_bytes())
+        .varint_unsigned(1 + count as u32);
+    // The partition, records that are null, no tagged fields.
+    let each = many(count, |body, n| match topic {
+        TOPIC => body.i32(0).raw(&[0, 0]),
+        _ => body.i32(n).raw(&[0, 0]),
+    });
+    Case {
+        what: "partitions of Produce 9",
+        api_key: PRODUCE,
+        version: 9,
+        body: parts.raw(&each.0).raw(&[0, 0]),
+        answer_bytes: fixed(1 + 1 + 1 + topic.len() + 4 + 1 + 4 + 1, 33, count),
+    }
+}
+
+fn fetch(version: i16, topic: &str) -> Case {
+    let count = FRAME_BYTES / 16;
+    let head = Body::new().i32(-1).i32(500).i32(1);
+    let head = match version {
+        ..3 => head,
+        3 => head.i32(1 << 20),
+        _ => head.i32(1 << 20).i8(0),
+    };
+    let each = many(count, |body, n| {
+        body.i32(if topic == TOPIC { 0 } else { n })
+            .i64(0)
+            .i32(1 << 20)
+    });
+    let head = head.i32(1).string(topic).i32(count as i32);
+    // A partition that is there is answered once, however often it is named.
+    let answered = if topic == TOPIC { 1 } else { count };
+    Case {
+        what: "partitions of Fetch",
+        api_key: FETCH,
+        version,
+        body: head.raw(&each.0),
+        answer_bytes: match version {
+            0 => fixed(4 + 2 + topic.len() + 4, 18, answered),
+            _ => fixed(4 + 4 + 2 + topic.len() + 4, 30, answered),
+        },
+    }
+}
+
+/// The first fetch of a session, of partitions that are not there.
+fn fetch_session() -> Case {
+    let count = FRAME_BYTES / 33;
+    let head = Body::new().raw(&[0]).i32(-1).i32(500).i32(1).i32(1 << 20);
+    let head = head.i8(0).i32(0).i32(0).varint_unsigned(2);
+    let head = head
+        .varint_unsigned(8)
+        .raw(b"unknown")
+        .varint_unsigned(1 + count as u32);
+    let each = many(count, |body, n| {
+        body.i32(n).i32(-1).i64(0).i32(-1).i64(-1).i32(1).raw(&[0])
+    });
+    Case {
+        what: "partitions of a session, Fetch 12",
+        api_key: FETCH,
+        version: 12,
+        body: head.raw(&each.0).raw(&[0, 1, 1, 0]),
+        answer_bytes: fixed(1 + 4 + 2 + 4 + 1 + 8 + 3 + 2, 36, count),
+    }
+}
+
+fn list_offsets(topic: &str) -> Case {
+    let count = FRAME_BYTES / 12;
+    let head = Body::new()
+        .i32(-1)
+        .i8(0)
+        .i32(1)
+        .string(topic)
+        .i32(count as i32);
+    let each = many(count, |body, n| {
+        body.i32(if topic == TOPIC { 0 } else { n }).i64(-1)
+    });
+    Case {
+        what: "partitions of ListOffsets 2",
+        api_key: LIST_OFFSETS,
+        version: 2,
+        body: head.raw(&each.0),
+        answer_bytes: fixed(4 + 4 + 2 + topic.len() + 4, 22, count),
+    }
+}
+
+fn offset_for_leader_epoch(topic: &str) -> Case {
+    let count = FRAME_BYTES / 12;
+    let head = Body::new().i32(1).string(topic).i32(count as i32);
+    let each = many(count, |body, n| {
+        body.i32(if topic == TOPIC { 0 } else { n }).i32(-1).i32(0)
+    });
+    Case {
+        what: "partitions of OffsetForLeaderEpoch 2",
+        api_key: OFFSET_FOR_LEADER_EPOCH,
+        version: 2,
+        body: head.raw(&each.0),
+        answer_bytes: fixed(4 + 4 + 2 + topic.len() + 4, 18, count),
+    }
+}
+
+fn delete_records(topic: &str) -> Case {
+    let count = FRAME_BYTES / 12;
+    let head = Body::new().i32(1).string(topic).i32(count as i32);
+    let each = many(count, |body, n| {
+        body.i32(if topic == TOPIC { 0 } else { n }).i64(0)
+    });
+    Case {
+        what: "partitions of DeleteRecords 0",
+        api_key: DELETE_RECORDS,
+        version: 0,
+        body: head.raw(&each.0).i32(1000),
+        answer_bytes: fixed(4 + 4 + 2 + topic.len() + 4, 14, count),
+    }
+}
+
+/// Four letters by a number below 26^4, and past that five.
+fn name(n: i32) -> [u8; 5] {
+    let letter = |n: i32| b'a' + (n % 26) as u8;
+    [
+        letter(n),
+        letter(n / 26),
+        letter(n / 676),
+        letter(n / 17_576),
+        letter(n / 456_976),
+    ]
+}
+
+fn metadata_of_names() -> Case {
+    let count = FRAME_BYTES / 7;
+    let each = many(count, |body, n| body.i16(5).raw(&name(n)));
+    Case {
+        what: "names of Metadata 4",
+        api_key: METADATA,
+        version: 4,
+        body: Body::new().i32(count as i32).raw(&each.0).i8(0),
+        answer_bytes: None,
+    }
+}
+
+fn metadata_of_one_name() -> Case {
+    let count = FRAME_BYTES / 7;
+    let each = many(count, |body, _| body.i16(5).raw(TOPIC.as_bytes()));
+    Case {
+        what: "times the same name of Metadata 4",
+        api_key: METADATA,
+        version: 4,
+        body: Body::new().i32(count as i32).raw(&each.0).i8(0),
+        answer_bytes: None,
+    }
+}
+
+fn metadata_of_ids() -> Case {
+    let count = FRAME_BYTES / 18;
+    let each = many(count, |body, n| body.i64(1).i64(i64::from(n)).raw(&[0, 0]));
+    let head = Body::new().raw(&[0]).varint_unsigned(1 + count as u32);
+    Case {
+        what: "ids of Metadata 12",
+        api_key: METADATA,
+        version: 12,
+        body: head.raw(&each.0).raw(&[0, 0, 0]),
+        answer_bytes: None,
+    }
+}
+
+fn assert_bounded(cases: Vec<Case>) -> io::Result<()> {
+    let node = Node::start_with(Setup::new().set("num.shards", "1"));
+    if node.target() == Target::Kafka {
+        // Kafka answers the same, and takes what its heap has.
+        return Ok(());
+    }
+    node.create_topic(TOPIC, 1);
+    for case in cases {
+        let mut client = node.connect();
+        client.be_patient(Duration::from_secs(300))?;
+        let before = node.reset_peak_bytes();
+        let began = Instant::now();
+        let (answer, waited) = while_witnessed(&node, || {
+            client.send(case.api_key, case.version, &case.body)?;
+            client.receive()
+        })?;
+        let grown = node.peak_bytes().saturating_sub(before);
+        let frame = case.body.0.len() as u64;
+        println!(
+            "{}: frame {} MiB, {:.1} times as much memory, answer {} MiB, {:?}, others waited {waited:?}",
+            case.what,
+            frame / MIB,
+            grown as f64 / frame as f64,
+            answer.as_ref().map_or(0, Vec::len) as u64 / MIB,
+            began.elapsed(),
+        );
+        let answer = answer.unwrap_or_else(|| panic!("{}: no answer", case.what));
+        if let Some(bytes) = case.answer_bytes {
+            assert_eq!(answer.len(), bytes, "{}", case.what);
+        }
+        assert!(
+            grown <= TIMES_MAX * frame + BEYOND_BYTES,
+            "{}: a frame of {frame} bytes took {grown} bytes",
+            case.what
+        );
+        assert!(
+            waited < WITNESS_WAITS_MAX,
+            "{}: others waited {waited:?}",
+            case.what
+        );
+    }
+    Ok(())
+}
+
+/// Does `work` while another connection asks and asks; also answers how long that one waited at
+/// most.
+fn while_witnessed<T>(
+    node: &Node,
+    work: impl FnOnce() -> io::Result<T>,
+) -> io::Result<(T, Duration)> {
+    let over = AtomicBool::new(false);
+    let longest_us = AtomicU64::new(0);
+    let mut witness = node.connect();
+    let worked = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                let asked = Instant::now();
+                assert_eq!(witness.ask(API_VERSIONS, 0, &Body::new()).i16(), 0);
+                let waited_us = asked.elapsed().as_micros() as u64;
+                longest_us.fetch_max(waited_us, Ordering::Relaxed);
+            }
+        });
+        let worked = work();
+        over.store(true, Ordering::Relaxed);
+        worked
+    })?;
+    Ok((worked, Duration::from_micros(longest_us.into_inner())))
+}
+
+#[test]
+fn produce_to_millions_of_partitions() -> io::Result<()> {
+    assert_bounded(vec![produce("unknown"), produce(TOPIC)])
+}
+
+#[test]
+fn fetch_of_millions_of_partitions() -> io::Result<()> {
+    assert_bounded(vec![
+        fetch(0, "unknown"),
+        fetch(4, "unknown"),
+        fetch(4, TOPIC),
+        fetch_session(),
+    ])
+}
+
+#[test]
+fn offsets_of_millions_of_partitions() -> io::Result<()> {
+    assert_bounded(vec![
+        list_offsets("unknown"),
+        list_offsets(TOPIC),
+        offset_for_leader_epoch("unknown"),
+        offset_for_leader_epoch(TOPIC),
+        delete_records("unknown"),
+        delete_records(TOPIC),
+    ])
+}
+
+#[test]
+fn metadata_of_millions_of_topics() -> io::Result<()> {
+    assert_bounded(vec![
+        metadata_of_names(),
+        metadata_of_one_name(),
+        metadata_of_ids(),
+    ])
+}
