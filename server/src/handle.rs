@@ -116,6 +116,12 @@ pub fn count_elements(api: ApiKey, mut decoder: Decoder<'_>, version: i16) -> Op
         ApiKey::OffsetForLeaderEpoch => {
             walk!(messages::offset_for_leader_epoch::in_frame::OffsetForLeaderEpochRequest)
         }
+        ApiKey::DescribeConfigs => {
+            walk!(messages::describe_configs::in_frame::DescribeConfigsRequest)
+        }
+        ApiKey::FindCoordinator => {
+            walk!(messages::find_coordinator::in_frame::FindCoordinatorRequest)
+        }
         _ => return None,
     };
     // What does not decode is refused by its handler, and takes nothing.

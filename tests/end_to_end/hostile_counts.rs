@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use chiplog_tests::node::{Node, Setup, Target};
 use chiplog_tests::raw::{
-    API_VERSIONS, Body, FETCH, LIST_OFFSETS, METADATA, OFFSET_FOR_LEADER_EPOCH, PRODUCE,
+    API_VERSIONS, Body, FETCH, FIND_COORDINATOR, LIST_OFFSETS, METADATA, OFFSET_FOR_LEADER_EPOCH,
+    PRODUCE,
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -17,6 +18,7 @@ const FRAME_BYTES: usize = 16 * 1024 * 1024;
 const TOPIC: &str = "known";
 
 const DELETE_RECORDS: i16 = 21;
+const DESCRIBE_CONFIGS: i16 = 32;
 
 /// What a request may take, for each byte of its frame, and beyond that: `ARCHITECTURE.md`.
 const TIMES_MAX: u64 = 8;
@@ -112,7 +114,7 @@ fn fetch_session() -> Case {
         api_key: FETCH,
         version: 12,
         body: head.raw(&each.0).raw(&[0, 1, 1, 0]),
-        answer_bytes: fixed(1 + 4 + 2 + 4 + 1 + 8 + 3 + 2, 36, count),
+        answer_bytes: fixed(1 + 4 + 2 + 4 + 1 + 8 + 3 + 2, 37, count),
     }
 }
 
@@ -211,6 +213,49 @@ fn metadata_of_ids() -> Case {
         api_key: METADATA,
         version: 12,
         body: head.raw(&each.0).raw(&[0, 0, 0]),
+        answer_bytes: None,
+    }
+}
+
+fn describe_configs(name: &str) -> Case {
+    let count = FRAME_BYTES / (7 + name.len());
+    let each = many(count, |body, _| body.i8(2).string(name).i32(-1));
+    Case {
+        what: "resources of DescribeConfigs 1",
+        api_key: DESCRIBE_CONFIGS,
+        version: 1,
+        body: Body::new().i32(count as i32).raw(&each.0).i8(0),
+        answer_bytes: None,
+    }
+}
+
+fn describe_configs_of_keys() -> Case {
+    let count = FRAME_BYTES / 7;
+    let each = many(count, |body, n| body.i16(5).raw(&name(n)));
+    let head = Body::new().i32(1).i8(2).string(TOPIC).i32(count as i32);
+    Case {
+        what: "keys of DescribeConfigs 1",
+        api_key: DESCRIBE_CONFIGS,
+        version: 1,
+        body: head.raw(&each.0).i8(0),
+        answer_bytes: None,
+    }
+}
+
+fn find_coordinator(same: bool) -> Case {
+    let count = FRAME_BYTES / 6;
+    let each = many(count, |body, n| {
+        body.raw(&[6]).raw(&name(if same { 0 } else { n }))
+    });
+    let head = Body::new()
+        .raw(&[0])
+        .i8(0)
+        .varint_unsigned(1 + count as u32);
+    Case {
+        what: "keys of FindCoordinator 4",
+        api_key: FIND_COORDINATOR,
+        version: 4,
+        body: head.raw(&each.0).raw(&[0]),
         answer_bytes: None,
     }
 }
@@ -318,4 +363,19 @@ fn metadata_of_millions_of_topics() -> io::Result<()> {
         metadata_of_one_name(),
         metadata_of_ids(),
     ])
+}
+
+#[test]
+fn configs_of_millions_of_resources() -> io::Result<()> {
+    assert_bounded(vec![
+        describe_configs(TOPIC),
+        describe_configs("!"),
+        describe_configs("u"),
+        describe_configs_of_keys(),
+    ])
+}
+
+#[test]
+fn coordinators_of_millions_of_groups() -> io::Result<()> {
+    assert_bounded(vec![find_coordinator(true), find_coordinator(false)])
 }

@@ -2,17 +2,22 @@
 //! comes from (KIP-133, 226, 569, 714).
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use controller::config_source::{ConfigEntry, ConfigSource};
 use controller::image::ResourceType;
 use controller::{Image, topic_name};
 use protocol::error::ErrorCode;
-use protocol::messages::describe_configs::{
-    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
-    DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
+use protocol::messages::describe_configs::in_frame::{
+    DescribeConfigsRequest, DescribeConfigsResource,
 };
+use protocol::messages::describe_configs::{
+    DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult,
+    DescribeConfigsSynonym,
+};
+
+use super::walk::breathe;
 
 use crate::config::describe::BrokerConfig;
 use crate::reply_queue::Outcome;
@@ -24,13 +29,22 @@ const BROKER: i8 = 4;
 const BROKER_LOGGER: i8 = 8;
 const CLIENT_METRICS: i8 = 16;
 
+/// What a resource takes in an answer, about: to wait for the memory before it is written.
+const RESOURCE_BYTES: usize = 4 * 1024;
+/// In an answer longer than this a resource is not described again. Kafka describes it as often as
+/// it is named, and a few MB of names are answered with GBs.
+const REPEATED_BYTES_MAX: usize = 16 * 1024 * 1024;
+const REPEATED: &str = "The resource is described already.";
+
 /// Answers a DescribeConfigs request.
 pub async fn describe_configs(shard: Rc<Shard>, request: Request) -> Outcome {
     let body = match request.body(DescribeConfigsRequest::decode) {
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
+    let version = request.version();
     let image = shard.image();
+    let broker = BrokerConfig::new(&shard.config, &image);
     // As in Kafka, one resource of another type spoils all.
     let unexpected = body.resources.iter().find(|resource| {
         ![TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS].contains(&resource.resource_type)
@@ -41,45 +55,54 @@ pub async fn describe_configs(shard: Rc<Shard>, request: Request) -> Outcome {
             resource.resource_name
         )
     });
-    let results = body
-        .resources
-        .iter()
-        .map(|resource| {
-            let mut result = DescribeConfigsResult {
-                resource_type: resource.resource_type,
-                resource_name: resource.resource_name.clone(),
-                ..Default::default()
-            };
-            let entries = match &unexpected {
-                Some(text) => Err((ErrorCode::InvalidRequest, text.clone())),
-                None => entries(&shard, &image, resource),
-            };
-            match entries {
-                Ok(entries) => result.configs = told(entries, resource, &body, request.version()),
-                Err((error, message)) => {
-                    result.error_code = error.code();
-                    result.error_message = Some(message)
-                        .filter(|text| !text.is_empty())
-                        .map(Cow::Owned);
+    let estimate = RESOURCE_BYTES * body.resources.len();
+    let estimate = estimate.min(REPEATED_BYTES_MAX);
+    request.wait_for_room(&shard, estimate).await;
+    let mut encoder = request.begin_reply();
+    let response = DescribeConfigsResponse::default();
+    response.begin(&mut encoder, version, body.resources.len());
+    let mut described = HashSet::new();
+    for (n, resource) in body.resources.iter().enumerate() {
+        let mut result = DescribeConfigsResult {
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name.clone(),
+            ..Default::default()
+        };
+        let repeated = encoder.len() > REPEATED_BYTES_MAX
+            && described.contains(&(resource.resource_type, resource.resource_name.clone()));
+        let entries = match &unexpected {
+            Some(text) => Err((ErrorCode::InvalidRequest, text.clone())),
+            None if repeated => Err((ErrorCode::InvalidRequest, REPEATED.to_owned())),
+            None => entries(&shard, &broker, &image, &resource),
+        };
+        match entries {
+            Ok(entries) => {
+                if !entries.is_empty() {
+                    described.insert((resource.resource_type, resource.resource_name.clone()));
                 }
+                result.configs = told(entries, &resource, &body, version).await;
             }
-            result
-        })
-        .collect();
-    let response = DescribeConfigsResponse {
-        results,
-        ..Default::default()
-    };
-    request.reply(&response, DescribeConfigsResponse::encode)
+            Err((error, message)) => {
+                result.error_code = error.code();
+                result.error_message = Some(message)
+                    .filter(|text| !text.is_empty() && request.has_room_for_texts(&encoder))
+                    .map(Cow::Owned);
+            }
+        }
+        result.write(&mut encoder, version);
+        breathe(n).await;
+    }
+    response.end_results(&mut encoder, version);
+    request.finish_reply(encoder)
 }
 
 fn entries(
     shard: &Shard,
+    broker: &BrokerConfig<'_>,
     image: &Image,
     resource: &DescribeConfigsResource<'_>,
 ) -> Result<Vec<ConfigEntry>, (ErrorCode, String)> {
     let name = &*resource.resource_name;
-    let broker = BrokerConfig::new(&shard.config, image);
     match resource.resource_type {
         TOPIC => {
             topic_name::validate(name)
@@ -139,26 +162,27 @@ fn client_metrics(image: &Image, name: &str) -> Vec<ConfigEntry> {
     entries.collect()
 }
 
-fn told<'a>(
-    entries: Vec<ConfigEntry>,
+async fn told<'a>(
+    mut entries: Vec<ConfigEntry>,
     resource: &DescribeConfigsResource<'_>,
     body: &DescribeConfigsRequest<'_>,
     version: i16,
 ) -> Vec<DescribeConfigsResourceResult<'a>> {
-    let wanted: Option<HashSet<&str>> = resource
-        .configuration_keys
-        .as_ref()
-        .filter(|keys| !keys.is_empty())
-        .map(|keys| keys.iter().map(|key| &**key).collect());
-    entries
-        .into_iter()
-        .filter(|entry| {
-            wanted
-                .as_ref()
-                .is_none_or(|wanted| wanted.contains(&*entry.name))
-        })
-        .map(|entry| config(entry, body, version))
-        .collect()
+    let wanted = resource.configuration_keys.filter(|keys| !keys.is_empty());
+    if let Some(keys) = wanted {
+        // The entries are few; a client may ask for millions of keys.
+        let mut unwanted: HashMap<String, ConfigEntry> = entries
+            .drain(..)
+            .map(|entry| (entry.name.clone(), entry))
+            .collect();
+        for (n, key) in keys.iter().enumerate() {
+            entries.extend(unwanted.remove(&*key));
+            breathe(n).await;
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    let entries = entries.into_iter();
+    entries.map(|entry| config(entry, body, version)).collect()
 }
 
 fn config<'a>(

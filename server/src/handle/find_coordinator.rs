@@ -5,9 +5,11 @@ use std::rc::Rc;
 
 use controller::topic_name::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use protocol::error::ErrorCode;
-use protocol::messages::find_coordinator::{
-    Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
-};
+use protocol::messages::find_coordinator::in_frame::FindCoordinatorRequest;
+use protocol::messages::find_coordinator::{Coordinator, FindCoordinatorResponse};
+
+use super::names::{Names, Seen};
+use super::walk::{STEPS_MAX, breathe};
 
 use crate::coordination::internal_topic;
 use crate::node::BrokerAddress;
@@ -30,32 +32,55 @@ pub async fn find_coordinator(shard: Rc<Shard>, request: Request) -> Outcome {
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
-    let response = if request.version() >= BATCHED_SINCE {
-        let mut coordinators = Vec::with_capacity(body.coordinator_keys.len());
-        for key in body.coordinator_keys {
-            let found = find(&shard, &request, body.key_type, &key).await;
-            coordinators.push(coordinator(key, found));
-        }
-        FindCoordinatorResponse {
-            coordinators,
-            ..Default::default()
-        }
-    } else {
-        let found = find(&shard, &request, body.key_type, &body.key).await;
-        let error = found
-            .as_ref()
-            .map_or_else(|error| *error, |_| ErrorCode::None);
-        let told = coordinator(body.key, found);
-        FindCoordinatorResponse {
-            error_code: told.error_code,
-            error_message: Some(Cow::Borrowed(error.message())),
-            node_id: told.node_id,
-            host: told.host,
-            port: told.port,
-            ..Default::default()
-        }
+    if request.version() >= BATCHED_SINCE {
+        return find_all(&shard, &request, &body).await;
+    }
+    let found = find(&shard, &request, body.key_type, &body.key).await;
+    let error = found
+        .as_ref()
+        .map_or_else(|error| *error, |_| ErrorCode::None);
+    let told = coordinator(body.key, found);
+    let response = FindCoordinatorResponse {
+        error_code: told.error_code,
+        error_message: Some(Cow::Borrowed(error.message())),
+        node_id: told.node_id,
+        host: told.host,
+        port: told.port,
+        ..Default::default()
     };
     request.reply(&response, FindCoordinatorResponse::encode)
+}
+
+/// Answers for each key. Of very many keys, those that are the same are answered once.
+async fn find_all(
+    shard: &Rc<Shard>,
+    request: &Request,
+    body: &FindCoordinatorRequest<'_>,
+) -> Outcome {
+    let version = request.version();
+    let keys = &body.coordinator_keys;
+    let mut encoder = request.begin_reply();
+    let response = FindCoordinatorResponse::default();
+    response.begin(&mut encoder, version, keys.len());
+    let begins_at = encoder.len();
+    let mut names = (keys.len() > STEPS_MAX).then(|| Names::new(keys.len()));
+    let (mut each, mut told) = (keys.iter(), 0);
+    for n in 0..keys.len() {
+        let place = each.bytes_left();
+        let key = each.next().expect("one of so many");
+        let is_new = names
+            .as_mut()
+            .is_none_or(|names| names.add(place, &key, |at| keys.at(at)) == Seen::First);
+        if is_new {
+            let found = find(shard, request, body.key_type, &key).await;
+            coordinator(key, found).write(&mut encoder, version);
+            told += 1;
+        }
+        breathe(n).await;
+    }
+    encoder.recount(begins_at, keys.len(), told);
+    response.end_coordinators(&mut encoder, version);
+    request.finish_reply(encoder)
 }
 
 fn coordinator(key: Cow<'_, str>, found: Result<BrokerAddress, ErrorCode>) -> Coordinator<'_> {
