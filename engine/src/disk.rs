@@ -151,6 +151,17 @@ pub(crate) fn metadata(path: &Path) -> io::Result<Metadata> {
     std::fs::metadata(path).map_err(DiskError::at("look at", path))
 }
 
+/// The size of the file system a path is in, and what of it can still be used, in bytes.
+#[track_caller]
+pub(crate) fn room(path: &Path) -> io::Result<(u64, u64)> {
+    #[cfg(test)]
+    fault::before(Location::caller()).map_err(DiskError::at("look at", path))?;
+    let found =
+        rustix::fs::statvfs(path).map_err(|errno| DiskError::at("look at", path)(errno.into()))?;
+    let bytes = |blocks: u64| found.f_frsize.saturating_mul(blocks);
+    Ok((bytes(found.f_blocks), bytes(found.f_bavail)))
+}
+
 /// Whether there is a directory of that name.
 #[track_caller]
 pub(crate) fn is_directory(path: &Path) -> io::Result<bool> {

@@ -83,8 +83,8 @@ pub(crate) fn break_lz4_header_checksum(frame: &mut [u8]) {
 pub struct Encoding {
     /// The codec.
     pub compression: Compression,
-    /// gzip's 1 to 9, Zstandard's -131072 to 22; the codec's own default if `None` or out of its
-    /// range. Snappy has no levels, and LZ4 here has one.
+    /// gzip's 1 to 9, LZ4's 1 to 17, Zstandard's -131072 to 22; the codec's own default if `None` or
+    /// out of its range. Snappy has no levels.
     pub level: Option<i32>,
 }
 
@@ -118,7 +118,7 @@ pub fn compress(encoding: impl Into<Encoding>, input: &[u8], out: &mut Vec<u8>) 
             encoder.finish().expect("writing to memory does not fail");
         }
         Compression::Snappy => snappy::compress(input, out),
-        Compression::Lz4 => lz4::compress(input, out),
+        Compression::Lz4 => lz4::compress(level, input, out),
         Compression::Zstd => {
             let level = level
                 .filter(|level| zstd::compression_level_range().contains(level))

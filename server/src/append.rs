@@ -37,8 +37,11 @@ impl Question for AppendQuestion {
         let gather = Gather::new(self.parts.len(), |outcomes| done.put(outcomes));
         for (slot, part) in self.parts.into_iter().enumerate() {
             let refused = match shard.partition(&part.key) {
-                // The image has it, or nobody would ask: its log could not be opened.
-                None => Some(ErrorCode::KafkaStorageError),
+                // Its log could not be opened; or whoever asks had not heard yet that it is gone.
+                None if shard.node.offline.contains(&part.key) => {
+                    Some(ErrorCode::KafkaStorageError)
+                }
+                None => Some(ErrorCode::UnknownTopicOrPartition),
                 Some(partition) => {
                     let in_sync = match self.acks {
                         Acks::All => partition.require_in_sync(),

@@ -13,7 +13,7 @@ use engine::TopicPartition;
 use engine::config::LogConfig;
 use engine::directory::{DirectoryError, LoadOptions, Loaded, LogDirectory};
 use engine::log::Log;
-use engine::{MetaProperties, MetaVersion, OpenError};
+use engine::{DiskSpace, MetaProperties, MetaVersion, OpenError};
 use protocol::ids::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, Uuid};
 
 use crate::clock;
@@ -73,6 +73,14 @@ pub struct LogCheckpoint {
     pub high_watermark: Offset,
     /// Everything below was compacted, if it ever was.
     pub cleaned_to: Option<Offset>,
+}
+
+/// How one of `log.dirs` is.
+pub struct DirectoryState {
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// Its id and the room in it; `None` if it cannot be used.
+    pub usable: Option<(Uuid, DiskSpace)>,
 }
 
 /// See the module.
@@ -247,6 +255,30 @@ impl Directories {
             ));
         }
         (self.failed_count() == self.all.len()).then(|| "every log directory has failed".to_owned())
+    }
+
+    /// How each of `paths` is, which are those of the configuration.
+    pub fn states(&self, paths: &[PathBuf]) -> Vec<DirectoryState> {
+        let state = |path: &PathBuf| {
+            let at = self
+                .all
+                .iter()
+                .position(|directory| directory.path() == path);
+            let at = at.filter(|n| self.is_usable(*n));
+            let usable = at.and_then(|n| match self.all[n].disk_space() {
+                Ok(space) => Some((self.ids[n], space)),
+                Err(error) => {
+                    tracing::warn!(
+                        "{}: its file system does not answer: {error}",
+                        path.display()
+                    );
+                    None
+                }
+            });
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            DirectoryState { path, usable }
+        };
+        paths.iter().map(state).collect()
     }
 
     /// Whether the directory with this id has failed.

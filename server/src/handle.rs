@@ -12,6 +12,7 @@ mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_log_dirs;
 mod describe_quorum;
 mod describe_topic_partitions;
 mod describe_user_scram_credentials;
@@ -20,6 +21,7 @@ mod fetch;
 mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;
+mod list_segment_offsets;
 mod metadata;
 mod names;
 mod offset_commit;
@@ -76,6 +78,7 @@ pub fn of(api: ApiKey) -> Option<Handler> {
         }
         ApiKey::DescribeConfigs => handler!(describe_configs::describe_configs),
         ApiKey::CreatePartitions => handler!(create_partitions::create_partitions),
+        ApiKey::DescribeLogDirs => handler!(describe_log_dirs::describe_log_dirs),
         ApiKey::ElectLeaders => handler!(elect_leaders::elect_leaders),
         ApiKey::AlterPartitionReassignments => {
             handler!(partition_reassignments::alter_partition_reassignments)

@@ -1,5 +1,8 @@
-//! The question "work from this image": a shard creates the partitions that are new for it, gives
-//! up those that are gone, and takes over changed topic settings.
+//! A new image comes to the shards in two steps: "make ready" creates the partitions that are new
+//! and takes over changed topic settings; "work from it" gives up the partitions that are gone.
+//!
+//! Invariant: no shard works from an image before all shards are ready, so that nobody finds a
+//! topic whose partitions are not there.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -17,7 +20,30 @@ use crate::mail::{Done, Question};
 use crate::partition::{Partition, PartitionKey};
 use crate::shard::Shard;
 
-/// See the module.
+/// Make ready for an image.
+pub struct Prepare {
+    /// The image.
+    pub image: Arc<Image>,
+    /// The topics in which it differs from the one before.
+    pub topics: Arc<BTreeSet<Uuid>>,
+}
+
+impl Question for Prepare {
+    type Answer = ();
+
+    fn serve(self, shard: &Rc<Shard>, done: Done<()>) {
+        let shard = shard.clone();
+        ring::spawn(async move {
+            let _turn = shard.turns.take().await;
+            for topic in self.topics.iter() {
+                create_partitions(&shard, &self.image, *topic).await;
+            }
+            done.put(());
+        });
+    }
+}
+
+/// Work from an image that all shards are ready for.
 pub struct Install {
     /// The image.
     pub image: Arc<Image>,
@@ -36,11 +62,6 @@ impl Question for Install {
         let shard = shard.clone();
         ring::spawn(async move {
             let _turn = shard.turns.take().await;
-            // New partitions come before the image that names them, so that nobody finds a topic
-            // whose partitions are not there.
-            for topic in self.topics.iter() {
-                create_partitions(&shard, &self.image, *topic).await;
-            }
             shard.set_image(self.image.clone(), self.live.clone());
             shard.metadata_offset.set(self.offset);
             for topic in self.topics.iter() {

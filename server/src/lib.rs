@@ -48,6 +48,7 @@ mod retention;
 mod revival;
 mod room;
 mod scatter;
+mod segment_offsets;
 mod shard;
 mod start;
 mod stop;

@@ -25,7 +25,7 @@ use ring::event::Event;
 
 use crate::clock;
 use crate::config::MetadataLogSettings;
-use crate::install::{Install, touch_brokers, touched_topics};
+use crate::install::{Install, Prepare, touch_brokers, touched_topics};
 use crate::mail::{Done, Question};
 use crate::metadata_batches::in_batches;
 use crate::metadata_snapshots::MetadataSnapshots;
@@ -268,6 +268,18 @@ async fn publish(shard: &Rc<Shard>, before: &Arc<Image>, after: Arc<Image>, reco
         .as_ref()
         .and_then(|log| log.end_of_log())
         .map_or(Offset::ZERO, |(_, end)| Offset(end.0 - 1));
+    let preparations: Vec<_> = (0..shard.count())
+        .map(|to| {
+            let prepare = Prepare {
+                image: after.clone(),
+                topics: topics.clone(),
+            };
+            shard.ask(ShardId(to), prepare)
+        })
+        .collect();
+    for preparation in preparations {
+        preparation.await;
+    }
     let installs: Vec<_> = (0..shard.count())
         .map(|to| {
             let install = Install {

@@ -294,3 +294,53 @@ fn records_are_deleted_up_to_an_offset() -> io::Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn log_directories_are_described_with_their_replicas() {
+    let node = Node::start();
+    node.create_topic("ships", 2);
+    let bootstrap = node.bootstrap();
+    let to = ["--bootstrap-server", &bootstrap, "--topic", "ships"];
+    run_with_input(Tool::ConsoleProducer, &to, b"one\ntwo\n").succeeded();
+    let me = broker_of(&node, "ships");
+    let log_dirs = |arguments: &[&str]| {
+        let printed = ask(&node, Tool::LogDirs, arguments).succeeded();
+        let lines: Vec<&str> = printed.lines().collect();
+        assert_eq!(
+            lines[..2],
+            [
+                "Querying brokers for log directories information".to_owned(),
+                format!("Received log directory information from brokers {me}"),
+            ]
+        );
+        lines[2].to_owned()
+    };
+    let described = log_dirs(&["--describe", "--topic-list", "ships"]);
+    let place = node.log_directory().display().to_string();
+    assert!(
+        described.contains(&format!("\"error\":null,\"logDir\":\"{place}\"")),
+        "{described}"
+    );
+    let sizes: Vec<u64> = described
+        .split("\"size\":")
+        .skip(1)
+        .map(|rest| {
+            rest.split(',')
+                .next()
+                .expect("a size")
+                .parse()
+                .expect("a number")
+        })
+        .collect();
+    assert_eq!(sizes.len(), 2, "{described}");
+    assert!(sizes.iter().sum::<u64>() > 60, "{described}");
+    for partition in 0..2 {
+        let replica = format!("{{\"partition\":\"ships-{partition}\",\"size\":");
+        assert!(described.contains(&replica), "{described}");
+    }
+    assert!(
+        described.contains("\"offsetLag\":0,\"isFuture\":false"),
+        "{described}"
+    );
+    assert!(!log_dirs(&["--describe", "--topic-list", "boats"]).contains("ships-"));
+}

@@ -13,6 +13,7 @@ mod disk_trouble;
 mod dump_log;
 mod flights_survive;
 mod footprint;
+mod fresh_topics;
 mod groups;
 mod hostile_counts;
 mod hostile_input;

@@ -169,7 +169,7 @@ const OF_KRAFT: [&str; 3] = [
 ];
 
 /// What a standalone node has to serve today.
-const SERVED: [&str; 23] = [
+const SERVED: [&str; 24] = [
     "Produce",
     "Fetch",
     "ListOffsets",
@@ -193,6 +193,7 @@ const SERVED: [&str; 23] = [
     "AlterClientQuotas",
     "UpdateFeatures",
     "DescribeUserScramCredentials",
+    "DescribeLogDirs",
 ];
 
 #[test]

@@ -4,6 +4,7 @@ use super::{Left, NOW, Place, append, batch, idempotent, offsets, read, run, sma
 use crate::config::LogConfig;
 use crate::file_name::{Kind, Stage};
 use crate::log::Log;
+use crate::offset_lookup::OffsetQuery;
 use crate::read::ReadFrom;
 use crate::removal::Removal;
 use protocol::ids::{LeaderEpoch, Offset, TimestampMs};
@@ -176,4 +177,37 @@ fn a_read_that_began_before_goes_on() {
     let slice = run(begun.run()).unwrap();
     assert_eq!(run(slice.bytes()).unwrap().to_vec(), whole);
     removal.run_blocking();
+}
+
+#[test]
+fn segments_are_found_by_the_time_they_were_changed() {
+    let place = Place::new(config());
+    let mut log = hourly(&place, 3);
+    for (base, hours) in [(0, 1), (40, 2), (80, 3)] {
+        let mut options = std::fs::File::options();
+        let file = options
+            .append(true)
+            .open(place.path(base, Kind::Log))
+            .unwrap();
+        let since = std::time::Duration::from_millis((NOW.0 + hours * HOUR_MS) as u64);
+        file.set_modified(std::time::UNIX_EPOCH + since).unwrap();
+    }
+    let now = TimestampMs(NOW.0 + 9 * HOUR_MS);
+    let ask = |log: &Log, query, count_max| {
+        let found = log.segment_offsets().run_blocking(query, now, count_max);
+        found
+            .unwrap()
+            .into_iter()
+            .map(|offset| offset.0)
+            .collect::<Vec<_>>()
+    };
+    let at = |hours: i64| OffsetQuery::At(TimestampMs(NOW.0 + hours * HOUR_MS));
+    assert_eq!(ask(&log, OffsetQuery::Latest, 9), [120, 80, 40, 0]);
+    assert_eq!(ask(&log, OffsetQuery::Latest, 2), [120, 80]);
+    assert_eq!(ask(&log, OffsetQuery::Earliest, 9), [0]);
+    assert_eq!(ask(&log, at(2), 9), [40, 0]);
+    assert_eq!(ask(&log, at(9), 1), [120]);
+    assert!(ask(&log, at(0), 9).is_empty());
+    log.advance_log_start(Offset(45));
+    assert_eq!(ask(&log, at(2), 9), [45, 45]);
 }

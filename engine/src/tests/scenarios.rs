@@ -603,6 +603,7 @@ fn metadata_files(world: &mut World) -> Result<(), Stop> {
     world.step(|world| world.directory().high_watermarks())?;
     let point = [(partition("t"), Offset(3))];
     world.step(|world| world.directory().write_high_watermarks(&point))?;
+    world.step(|world| world.directory().disk_space())?;
     let found = world.step(|world| world.directory().high_watermarks())?;
     assert_eq!(found.len(), 1);
     Ok(())

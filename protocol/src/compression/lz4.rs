@@ -1,5 +1,8 @@
 //! LZ4 frames. Written as Kafka's clients need them: independent blocks of 64 KiB, no content
 //! checksum (its Java client reads no dependent blocks). Read in all their forms.
+//!
+//! As in Kafka, the default level is the fast way to compress and every other one the thorough way
+//! (LZ4 HC), which the `lz4` crate has and `lz4_flex` has not.
 
 use super::{DecompressError, make_room};
 use lz4_flex::block;
@@ -31,15 +34,20 @@ pub(crate) enum HeaderChecksum {
     Ignored,
 }
 
-pub(super) fn compress(input: &[u8], out: &mut Vec<u8>) {
+/// The level that stands for compressing fast.
+const LEVEL_FAST: i32 = 9;
+/// The levels that there are.
+const LEVELS: std::ops::RangeInclusive<i32> = 1..=17;
+
+/// Appends one frame. A level out of range is taken for the default.
+pub(super) fn compress(level: Option<i32>, input: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&MAGIC.to_le_bytes());
     let descriptor = [VERSION_1 | INDEPENDENT_BLOCKS, BLOCK_64_KIB];
     out.extend_from_slice(&descriptor);
     out.push(header_checksum(&descriptor));
     let mut buffer = vec![0; block::get_maximum_output_size(BLOCK_BYTES)];
     for content in input.chunks(BLOCK_BYTES) {
-        let len =
-            block::compress_into(content, &mut buffer).expect("the buffer holds the worst case");
+        let len = compress_block(level, content, &mut buffer);
         if len < content.len() {
             out.extend_from_slice(&(len as u32).to_le_bytes());
             out.extend_from_slice(&buffer[..len]);
@@ -49,6 +57,18 @@ pub(super) fn compress(input: &[u8], out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&0u32.to_le_bytes());
+}
+
+fn compress_block(level: Option<i32>, content: &[u8], buffer: &mut [u8]) -> usize {
+    let is_thorough = |level: &i32| LEVELS.contains(level) && *level != LEVEL_FAST;
+    const ROOM: &str = "the buffer holds the worst case";
+    match level.filter(is_thorough) {
+        None => block::compress_into(content, buffer).expect(ROOM),
+        Some(level) => {
+            let mode = Some(lz4::block::CompressionMode::HIGHCOMPRESSION(level));
+            lz4::block::compress_to_buffer(content, mode, false, buffer).expect(ROOM)
+        }
+    }
 }
 
 fn header_checksum(descriptor: &[u8]) -> u8 {

@@ -206,3 +206,43 @@ fn lz4_frame_of_dependent_blocks(content: &[u8]) -> Vec<u8> {
     frame.extend_from_slice(&twox_hash::XxHash32::oneshot(0, content).to_le_bytes());
     frame
 }
+
+#[test]
+fn levels_have_effect_and_all_are_read_again() {
+    let mut text = Vec::new();
+    for number in 0u32..20_000 {
+        let word = number.wrapping_mul(2_654_435_761) >> 20;
+        text.extend_from_slice(format!("ship {word} lies in harbour {}; ", word % 97).as_bytes());
+    }
+    let compressed = |compression, level| {
+        let level = Some(level);
+        let mut out = Vec::new();
+        compress(Encoding { compression, level }, &text, &mut out);
+        let mut back = Vec::new();
+        decompress(compression, &out, text.len(), &mut back).unwrap();
+        assert_eq!(back, text, "{compression:?} {level:?}");
+        out.len()
+    };
+    for (compression, fast, thorough) in [
+        (Compression::Gzip, 1, 9),
+        (Compression::Lz4, 9, 12),
+        (Compression::Zstd, 1, 19),
+    ] {
+        let (fast, thorough) = (
+            compressed(compression, fast),
+            compressed(compression, thorough),
+        );
+        assert!(
+            thorough < fast,
+            "{compression:?}: {thorough} against {fast}"
+        );
+    }
+    assert_eq!(
+        compressed(Compression::Lz4, 99),
+        compressed(Compression::Lz4, 9)
+    );
+    assert_eq!(
+        compressed(Compression::Lz4, 17),
+        compressed(Compression::Lz4, 12)
+    );
+}

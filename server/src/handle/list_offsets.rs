@@ -14,6 +14,7 @@ use protocol::messages::list_offsets::{
 };
 use protocol::wire::Encoder;
 
+use super::list_segment_offsets::list_segment_offsets;
 use super::names::{Names, Seen};
 use super::walk::{Step, Walk, breathe};
 
@@ -45,10 +46,10 @@ pub async fn list_offsets(shard: Rc<Shard>, request: Request) -> Outcome {
         _ => Isolation::ReadUncommitted,
     };
     let image = shard.image();
-    let twice = match version {
-        0 => Twice::default(),
-        _ => named_twice(&body).await,
-    };
+    let twice = named_twice(&body).await;
+    if version == 0 {
+        return list_segment_offsets(shard, &request, &body, &twice).await;
+    }
     let mut encoder = request.begin_reply();
     let response = ListOffsetsResponse::default();
     response.begin(&mut encoder, version, body.topics.len());
@@ -82,20 +83,33 @@ fn plan(
     version: i16,
     is_twice: bool,
 ) -> Result<OffsetPart, ErrorCode> {
+    let (key, query) = target(known, part, version, is_twice)?;
+    Ok(OffsetPart {
+        key,
+        current_leader_epoch: LeaderEpoch(part.current_leader_epoch),
+        query,
+    })
+}
+
+/// The partition and what is asked of it.
+pub(super) fn target(
+    known: Option<&Arc<Topic>>,
+    part: &ListOffsetsPartition,
+    version: i16,
+    is_twice: bool,
+) -> Result<(PartitionKey, OffsetQuery), ErrorCode> {
     if is_twice {
         return Err(ErrorCode::InvalidRequest);
     }
     let query = query_of(version, part.timestamp)?;
     let partition = PartitionIndex(part.partition_index);
     let known = known.filter(|known| known.partition(partition).is_some());
-    Ok(OffsetPart {
-        key: PartitionKey {
-            topic_id: known.ok_or(ErrorCode::UnknownTopicOrPartition)?.id,
-            partition,
-        },
-        current_leader_epoch: LeaderEpoch(part.current_leader_epoch),
-        query,
-    })
+    let topic_id = known.ok_or(ErrorCode::UnknownTopicOrPartition)?.id;
+    let key = PartitionKey {
+        topic_id,
+        partition,
+    };
+    Ok((key, query))
 }
 
 fn write(
@@ -118,10 +132,10 @@ fn write(
 
 /// The partitions that a request names twice or more, by their places in it: a bit each.
 #[derive(Default)]
-struct Twice(Vec<u64>);
+pub(super) struct Twice(Vec<u64>);
 
 impl Twice {
-    fn contains(&self, place: usize) -> bool {
+    pub(super) fn contains(&self, place: usize) -> bool {
         let word = self.0.get(place / 64).copied().unwrap_or(0);
         word >> (place % 64) & 1 != 0
     }
@@ -196,21 +210,16 @@ fn answer(part: &ListOffsetsPartition, version: i16, found: Found) -> ListOffset
         offset: Offset(-1),
         leader_epoch: LeaderEpoch::NONE,
     });
-    let old_style = version == 0 && error == ErrorCode::None && found.offset >= Offset(0);
     ListOffsetsPartitionResponse {
         partition_index: part.partition_index,
         error_code: error.code(),
-        old_style_offsets: if old_style {
-            vec![found.offset.0]
-        } else {
-            Vec::new()
-        },
-        timestamp: if version == 0 { -1 } else { found.timestamp.0 },
-        offset: if version == 0 { -1 } else { found.offset.0 },
+        timestamp: found.timestamp.0,
+        offset: found.offset.0,
         leader_epoch: if version < 4 {
             -1
         } else {
             found.leader_epoch.0
         },
+        ..Default::default()
     }
 }
