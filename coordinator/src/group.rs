@@ -3,20 +3,32 @@
 //!
 //! Behaves as Kafka 3.9's coordinator of classic groups. Must not know which shard or partition it
 //! is for, nor which topics exist: who asks has looked that up.
-//! Invariants: what is in memory of offsets is what a replay of the log gives; a group is there as
-//! long as it has members, offsets, or something under way.
+//! Invariants: what is in memory of offsets is what a replay of the log gives; at most one
+//! generation of a group is in force, and only its members are heard; whoever waits is a member's
+//! JoinGroup or SyncGroup, or waits for an append.
 
+mod alarm;
 mod commit;
+mod describe;
 mod fetch_offsets;
-pub mod offsets;
+mod join;
+mod liveness;
+mod member;
+mod membership;
+mod offsets;
 mod per_partition;
+mod rebalance;
 mod record;
+mod removal;
 mod replay;
 pub mod request;
 mod settings;
+mod state;
+mod sync;
+mod work;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::rc::Rc;
 
@@ -24,12 +36,13 @@ use protocol::batch::control::TransactionResult;
 use protocol::error::ErrorCode;
 use protocol::ids::{Offset, ProducerId, TimestampMs};
 
-use crate::machine::{
-    Action, Append, BatchOrigin, Machine, Producer, Record, ReplayError, Token, WriteId,
-};
-use offsets::Offsets;
+use crate::machine::{Action, BatchOrigin, Machine, Producer, ReplayError, Token, WriteId};
+use alarm::{Alarm, Alarms};
+use membership::Group;
+use rebalance::{on_join_alarm, on_sync_alarm};
 use request::{Reply, Request};
 pub use settings::Settings;
+use work::{Timer, Work, Writes};
 use write::Write;
 
 /// See the module.
@@ -38,15 +51,10 @@ pub struct Groups {
     groups: BTreeMap<Rc<str>, Group>,
     /// The groups in which a producer has offsets in an open transaction.
     transactions: BTreeMap<ProducerId, BTreeSet<Rc<str>>>,
-    /// What the appends under way are for.
-    writes: HashMap<WriteId, Write>,
-    next_write: u64,
-}
-
-/// One group.
-#[derive(Default)]
-struct Group {
-    offsets: Offsets,
+    writes: Writes,
+    alarms: Alarms<Timer>,
+    /// When offsets that are too old are looked for.
+    retention: Alarm,
 }
 
 type Actions = Vec<Action<Groups>>;
@@ -58,33 +66,68 @@ impl Groups {
             settings,
             groups: BTreeMap::new(),
             transactions: BTreeMap::new(),
-            writes: HashMap::new(),
-            next_write: 0,
+            writes: Writes::default(),
+            alarms: Alarms::default(),
+            retention: Alarm::default(),
         }
     }
 
-    /// The number of the next append.
-    fn take_write_id(&mut self) -> WriteId {
-        self.next_write += 1;
-        WriteId(self.next_write)
+    /// The groups, and what is needed to work on them.
+    fn at_work<'a>(
+        &'a mut self,
+        now: TimestampMs,
+        out: &'a mut Actions,
+    ) -> (&'a mut BTreeMap<Rc<str>, Group>, Work<'a>) {
+        let work = Work {
+            now,
+            settings: &self.settings,
+            alarms: &mut self.alarms,
+            writes: &mut self.writes,
+            out,
+        };
+        (&mut self.groups, work)
     }
 
-    /// Has records appended.
-    fn append(
-        &mut self,
-        write: WriteId,
-        records: Vec<Record>,
-        producer: Option<Producer>,
-        stands_for: Write,
-        out: &mut Actions,
-    ) {
-        self.writes.insert(write, stands_for);
-        out.push(Action::Append(Append {
-            write,
-            records,
-            producer,
-        }));
+    fn on_timer(&mut self, entry: TimestampMs, now: TimestampMs, timer: Timer, out: &mut Actions) {
+        match timer {
+            Timer::Session(id, member) => self.on_session_alarm(entry, now, (id, member), out),
+            Timer::Pending(id, member) => self.on_pending_alarm(entry, now, (id, member), out),
+            Timer::Join(id) => {
+                let (groups, mut work) = self.at_work(now, out);
+                if let Some(group) = groups.get_mut(&id) {
+                    let timer = Timer::Join(id.clone());
+                    if work.alarms.rings(&mut group.join_alarm, entry, now, timer) {
+                        on_join_alarm(&id, group, &mut work);
+                    }
+                }
+            }
+            Timer::Sync(id) => {
+                let (groups, mut work) = self.at_work(now, out);
+                if let Some(group) = groups.get_mut(&id) {
+                    let timer = Timer::Sync(id.clone());
+                    if work.alarms.rings(&mut group.sync_alarm, entry, now, timer) {
+                        on_sync_alarm(&id, group, &mut work);
+                    }
+                }
+            }
+            Timer::Retention => {
+                let alarm = &mut self.retention;
+                if self.alarms.rings(alarm, entry, now, Timer::Retention) {
+                    self.look_for_expired(now, out);
+                }
+            }
+        }
     }
+}
+
+/// A group with its own id.
+fn entry<'a>(
+    groups: &'a mut BTreeMap<Rc<str>, Group>,
+    id: &str,
+) -> Option<(Rc<str>, &'a mut Group)> {
+    let id = groups.get_key_value(id)?.0.clone();
+    let group = groups.get_mut(&id)?;
+    Some((id, group))
 }
 
 impl Machine for Groups {
@@ -106,38 +149,75 @@ impl Machine for Groups {
         self.end_transaction(producer.id, result);
     }
 
-    fn on_loaded(&mut self, _now: TimestampMs, _out: &mut Actions) {}
+    fn on_loaded(&mut self, now: TimestampMs, out: &mut Actions) {
+        self.begin(now, out);
+    }
 
     fn on_request(&mut self, now: TimestampMs, token: Token, request: Request, out: &mut Actions) {
-        match request {
-            Request::Commit(request) => self.commit(now, token, *request, out),
-            Request::Fetch(request) => {
-                let offsets = self.fetch_offsets(&request);
-                out.push(Action::Reply(token, Reply::Fetch(offsets)));
+        let reply = match request {
+            Request::Join(join) => return self.join(now, token, *join, out),
+            Request::Sync(request) => return self.sync(now, token, *request, out),
+            Request::Leave(request) => return self.leave(now, token, *request, out),
+            Request::Commit(request) => return self.commit(now, token, &request, out),
+            Request::TxnCommit(request) => {
+                return self.commit_in_transaction(now, token, &request, out);
             }
-        }
+            Request::Delete(id) => return self.delete(now, token, &id, out),
+            Request::DeleteOffsets(request) => {
+                return self.delete_offsets(now, token, &request, out);
+            }
+            Request::Heartbeat(request) => Reply::Heartbeat(self.heartbeat(now, &request, out)),
+            Request::Fetch(request) => Reply::Fetch(self.fetch_offsets(&request)),
+            Request::List(filter) => Reply::List(self.list(&filter)),
+            Request::Describe(id) => Reply::Describe(self.describe(&id)),
+            Request::TopicsDeleted(topics) => {
+                self.topics_deleted(now, &topics, out);
+                Reply::TopicsDeleted
+            }
+        };
+        out.push(Action::Reply(token, reply));
     }
 
     fn on_appended(
         &mut self,
-        _now: TimestampMs,
+        now: TimestampMs,
         write: WriteId,
         result: Result<Offset, ErrorCode>,
         out: &mut Actions,
     ) {
-        let stood_for = self.writes.remove(&write);
-        match stood_for.expect("an append is reported once") {
-            Write::Commit(commit) => self.finish_commit(write, commit, result, out),
+        let done = result.map(|_| ());
+        match self.writes.finish(write) {
+            Write::Commit(commit) => self.finish_commit(now, write, commit, result, out),
+            Write::Assignment(assignment) => self.finish_assignment(now, assignment, done, out),
+            Write::EmptyGeneration => {}
+            Write::StaticMember(change) => self.finish_static_member(now, *change, done, out),
+            Write::Removal(removal) => self.finish_removal(now, removal, result, out),
         }
     }
 
-    fn on_time(&mut self, _now: TimestampMs, _out: &mut Actions) {}
-
-    fn next_deadline(&self) -> Option<TimestampMs> {
-        None
+    fn on_time(&mut self, now: TimestampMs, out: &mut Actions) {
+        while let Some((entry, timer)) = self.alarms.pop(now) {
+            self.on_timer(entry, now, timer, out);
+        }
     }
 
-    fn on_unload(&mut self, _out: &mut Actions) {
+    fn next_deadline(&self) -> Option<TimestampMs> {
+        self.alarms.next()
+    }
+
+    fn on_unload(&mut self, out: &mut Actions) {
         assert!(self.writes.is_empty(), "nothing is under way");
+        let (groups, mut work) = self.at_work(TimestampMs::NONE, out);
+        for group in groups.values_mut() {
+            for member in group.member_ids() {
+                if let Some(token) = group.set_joining(&member, None) {
+                    work.refuse_join(token, &member, ErrorCode::NotCoordinator);
+                }
+                let state = group.member_mut(&member).expect("it is a member");
+                if let Some(token) = state.syncing.take() {
+                    work.refuse_sync(token, ErrorCode::NotCoordinator);
+                }
+            }
+        }
     }
 }

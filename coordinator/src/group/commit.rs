@@ -1,168 +1,336 @@
-//! OffsetCommit: a group's offsets go to the log, and hold once they are there.
+//! OffsetCommit and TxnOffsetCommit: a group's offsets go to the log, and hold once they are there,
+//! or once their transaction has committed.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use protocol::error::ErrorCode;
-use protocol::ids::{LeaderEpoch, Offset, TimestampMs};
+use protocol::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs};
 use protocol::messages::offset_commit::{
-    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitResponse,
-    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetCommitResponsePartition,
+    OffsetCommitResponseTopic,
+};
+use protocol::messages::txn_offset_commit::{
+    TxnOffsetCommitRequest, TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition,
+    TxnOffsetCommitResponseTopic,
 };
 
+use super::join::validate_member;
+use super::liveness::renew;
+use super::membership::Group;
 use super::offsets::CommittedOffset;
-use super::write::{Commit, Write, commit_error};
-use super::{Actions, Groups, Reply, record};
-use crate::machine::{Action, Token, WriteId};
+use super::record;
+use super::request::Reply;
+use super::state::State;
+use super::work::Work;
+use super::write::{Commit, CommitPartition, CommitTopic, Write, commit_error};
+use super::{Actions, Groups};
+use crate::machine::{Producer, Token, WriteId};
 
 /// "As long as the broker says", and "now".
 const NOT_SAID: i64 = -1;
 
+/// Who commits.
+struct Committer<'a> {
+    member: &'a str,
+    instance: Option<&'a str>,
+    generation: i32,
+    producer: Option<Producer>,
+}
+
 impl Groups {
-    /// Begins a commit, or refuses it.
+    /// A member, or somebody who assigns itself, commits.
     pub(super) fn commit(
         &mut self,
         now: TimestampMs,
         token: Token,
-        request: OffsetCommitRequest<'static>,
+        request: &OffsetCommitRequest<'static>,
         out: &mut Actions,
     ) {
-        if let Err(error) = self.may_commit(&request) {
-            let refused = answered(&request, |_| error);
-            out.push(Action::Reply(token, Reply::Commit(refused)));
-            return;
-        }
-        let metadata_max = self.settings.offset_metadata_max;
-        let response = answered(&request, |partition| {
-            let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
-            match is_longer(metadata, metadata_max) {
-                true => ErrorCode::OffsetMetadataTooLarge,
-                false => ErrorCode::None,
-            }
-        });
+        let committer = Committer {
+            member: &request.member_id,
+            instance: request.group_instance_id.as_deref(),
+            generation: request.generation_id_or_member_epoch,
+            producer: None,
+        };
         let expire_timestamp = (request.retention_time_ms != NOT_SAID)
             .then(|| TimestampMs(now.0.saturating_add(request.retention_time_ms)));
-        let accepted =
-            |(topic, partition, code): (&str, &OffsetCommitRequestPartition<'_>, i16)| {
-                let committed = committed_offset(partition, now, expire_timestamp);
-                (code == 0).then(|| (topic.to_owned(), partition.partition_index, committed))
-            };
-        let offsets: Vec<_> = with_codes(&request, &response)
-            .filter_map(accepted)
-            .collect();
-        if offsets.is_empty() {
-            out.push(Action::Reply(token, Reply::Commit(response)));
-            return;
-        }
-        let write = self.take_write_id();
-        let id: Rc<str> = (&*request.group_id).into();
-        let group = self.groups.entry(id.clone()).or_default();
-        let mut records = Vec::with_capacity(offsets.len());
-        for (topic, partition, committed) in &offsets {
-            group.offsets.begin(topic, *partition, write);
-            records.push(record::offset(&id, topic, *partition, committed));
-        }
+        let topics = request.topics.iter().map(|topic| CommitTopic {
+            name: topic.name.to_string(),
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|partition| {
+                    let said = partition.commit_timestamp;
+                    let metadata = partition.committed_metadata.as_deref();
+                    CommitPartition {
+                        index: partition.partition_index,
+                        error: ErrorCode::None,
+                        offset: CommittedOffset {
+                            offset: Offset(partition.committed_offset),
+                            leader_epoch: LeaderEpoch(partition.committed_leader_epoch),
+                            metadata: metadata.unwrap_or_default().into(),
+                            commit_timestamp: match said {
+                                NOT_SAID => now,
+                                said => TimestampMs(said),
+                            },
+                            expire_timestamp,
+                        },
+                    }
+                })
+                .collect(),
+        });
         let commit = Commit {
             token,
-            group: id,
-            offsets,
-            response,
+            group: (&*request.group_id).into(),
+            producer: None,
+            topics: topics.collect(),
         };
-        self.append(write, records, None, Write::Commit(commit), out);
+        self.begin_commit(now, commit, &committer, out);
+    }
+
+    /// A producer commits what its consumer has consumed, with its transaction (KIP-447).
+    pub(super) fn commit_in_transaction(
+        &mut self,
+        now: TimestampMs,
+        token: Token,
+        request: &TxnOffsetCommitRequest<'static>,
+        out: &mut Actions,
+    ) {
+        let producer = Producer {
+            id: ProducerId(request.producer_id),
+            epoch: ProducerEpoch(request.producer_epoch),
+        };
+        let committer = Committer {
+            member: &request.member_id,
+            instance: request.group_instance_id.as_deref(),
+            generation: request.generation_id,
+            producer: Some(producer),
+        };
+        let topics = request.topics.iter().map(|topic| CommitTopic {
+            name: topic.name.to_string(),
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|partition| {
+                    let metadata = partition.committed_metadata.as_deref();
+                    CommitPartition {
+                        index: partition.partition_index,
+                        error: ErrorCode::None,
+                        offset: CommittedOffset {
+                            offset: Offset(partition.committed_offset),
+                            leader_epoch: LeaderEpoch(partition.committed_leader_epoch),
+                            metadata: metadata.unwrap_or_default().into(),
+                            commit_timestamp: now,
+                            expire_timestamp: None,
+                        },
+                    }
+                })
+                .collect(),
+        });
+        let commit = Commit {
+            token,
+            group: (&*request.group_id).into(),
+            producer: Some(producer.id),
+            topics: topics.collect(),
+        };
+        self.begin_commit(now, commit, &committer, out);
+    }
+
+    fn begin_commit(
+        &mut self,
+        now: TimestampMs,
+        mut commit: Commit,
+        committer: &Committer<'_>,
+        out: &mut Actions,
+    ) {
+        let id = commit.group.clone();
+        let is_new = !self.groups.contains_key(&id);
+        let (groups, mut work) = self.at_work(now, out);
+        let work = &mut work;
+        let refused = match is_new {
+            // Who relies on Kafka for offsets only needs no group.
+            true if committer.producer.is_none() && committer.generation >= 0 => {
+                Err(ErrorCode::IllegalGeneration)
+            }
+            true => may_commit(&Group::default(), committer),
+            false => may_commit(&groups[&id], committer),
+        };
+        if let Err(error) = refused {
+            fail(&mut commit, error);
+            return answer(commit, work);
+        }
+        let group = groups.entry(id.clone()).or_default();
+        if committer.producer.is_none() && group.state() != State::Empty {
+            renew(&id, group, committer.member, work);
+        }
+        let metadata_max = work.settings.offset_metadata_max;
+        let mut records = Vec::new();
+        let write = work.writes.next_id();
+        for topic in &mut commit.topics {
+            for partition in &mut topic.partitions {
+                let (index, offset) = (partition.index, &partition.offset);
+                if is_longer(&offset.metadata, metadata_max) {
+                    partition.error = ErrorCode::OffsetMetadataTooLarge;
+                    continue;
+                }
+                records.push(record::offset(&id, &topic.name, index, offset));
+                let offsets = &mut group.offsets;
+                match commit.producer {
+                    None => offsets.begin(&topic.name, index, write),
+                    Some(producer) => {
+                        let value = offset.clone();
+                        offsets.begin_in_transaction(producer, &topic.name, index, write, value);
+                    }
+                }
+            }
+        }
+        if records.is_empty() {
+            return answer(commit, work);
+        }
+        let producer = committer.producer;
+        work.append(write, records, producer, Write::Commit(commit));
+        if let Some(producer) = producer {
+            self.transactions.entry(producer.id).or_default().insert(id);
+        }
     }
 
     /// The commit is in the log, or is not.
     pub(super) fn finish_commit(
         &mut self,
+        now: TimestampMs,
         write: WriteId,
-        commit: Commit,
+        mut commit: Commit,
         result: Result<Offset, ErrorCode>,
         out: &mut Actions,
     ) {
-        let mut response = commit.response;
         if let Some(group) = self.groups.get_mut(&commit.group) {
-            for (topic, partition, committed) in commit.offsets {
-                let stored = result.ok().map(|at| (at, committed));
-                group.offsets.finish(&topic, partition, write, stored);
+            for (topic, partition) in accepted(&commit) {
+                let (offsets, index) = (&mut group.offsets, partition.index);
+                match commit.producer {
+                    Some(producer) => {
+                        let at = result.ok();
+                        offsets.finish_in_transaction(producer, topic, index, write, at);
+                    }
+                    None => {
+                        let stored = result.ok().map(|at| (at, partition.offset.clone()));
+                        offsets.finish(topic, index, write, stored);
+                    }
+                }
+            }
+            if let Some(producer) = commit.producer
+                && !group.offsets.has_producer(producer)
+            {
+                self.forget_producer(producer, &commit.group);
             }
         }
         if let Err(error) = result {
-            let topics = response.topics.iter_mut();
-            for partition in topics.flat_map(|topic| &mut topic.partitions) {
-                if partition.error_code == ErrorCode::None.code() {
-                    partition.error_code = commit_error(error).code();
-                }
-            }
+            fail(&mut commit, commit_error(error));
         }
-        out.push(Action::Reply(commit.token, Reply::Commit(response)));
+        let (_, mut work) = self.at_work(now, out);
+        answer(commit, &mut work);
     }
+}
 
-    fn may_commit(&self, request: &OffsetCommitRequest<'_>) -> Result<(), ErrorCode> {
-        match request.generation_id_or_member_epoch < 0 {
-            true => Ok(()),
-            false => Err(ErrorCode::IllegalGeneration),
+fn accepted(commit: &Commit) -> impl Iterator<Item = (&str, &CommitPartition)> {
+    let topics = commit.topics.iter();
+    topics.flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        let accepted = partitions.filter(|partition| partition.error == ErrorCode::None);
+        accepted.map(|partition| (&*topic.name, partition))
+    })
+}
+
+/// Those that were not refused before are now.
+fn fail(commit: &mut Commit, error: ErrorCode) {
+    let topics = commit.topics.iter_mut();
+    for partition in topics.flat_map(|topic| &mut topic.partitions) {
+        if partition.error == ErrorCode::None {
+            partition.error = error;
         }
+    }
+}
+
+fn answer(commit: Commit, work: &mut Work<'_>) {
+    let topics = commit.topics.into_iter();
+    let reply = match commit.producer {
+        None => Reply::Commit(OffsetCommitResponse {
+            topics: topics
+                .map(|topic| OffsetCommitResponseTopic {
+                    name: Cow::Owned(topic.name),
+                    partitions: topic
+                        .partitions
+                        .iter()
+                        .map(|partition| OffsetCommitResponsePartition {
+                            partition_index: partition.index,
+                            error_code: partition.error.code(),
+                        })
+                        .collect(),
+                })
+                .collect(),
+            ..Default::default()
+        }),
+        Some(_) => Reply::TxnCommit(TxnOffsetCommitResponse {
+            topics: topics
+                .map(|topic| TxnOffsetCommitResponseTopic {
+                    name: Cow::Owned(topic.name),
+                    partitions: topic
+                        .partitions
+                        .iter()
+                        .map(|partition| TxnOffsetCommitResponsePartition {
+                            partition_index: partition.index,
+                            error_code: partition.error.code(),
+                        })
+                        .collect(),
+                })
+                .collect(),
+            ..Default::default()
+        }),
+    };
+    work.reply(commit.token, reply);
+}
+
+/// Whether these offsets may be committed now: members commit in their generation, others only
+/// into a group without members.
+fn may_commit(group: &Group, committer: &Committer<'_>) -> Result<(), ErrorCode> {
+    if group.state() == State::Dead {
+        return Err(ErrorCode::CoordinatorNotAvailable);
+    }
+    let is_transactional = committer.producer.is_some();
+    let says_who =
+        committer.generation >= 0 || !committer.member.is_empty() || committer.instance.is_some();
+    if committer.generation < 0 && group.state() == State::Empty {
+        return Ok(());
+    }
+    if says_who {
+        validate_member(group, committer.member, committer.instance)?;
+        if committer.generation != group.generation {
+            return Err(ErrorCode::IllegalGeneration);
+        }
+    } else if !is_transactional && group.state() != State::Empty {
+        return Err(ErrorCode::UnknownMemberId);
+    }
+    // The member knows of the generation, but not yet what it is to consume in it.
+    match group.state() == State::CompletingRebalance && !is_transactional {
+        true => Err(ErrorCode::RebalanceInProgress),
+        false => Ok(()),
     }
 }
 
 /// Kafka's limit is on UTF-16 units.
-pub fn is_longer(metadata: &str, units_max: usize) -> bool {
+fn is_longer(metadata: &str, units_max: usize) -> bool {
     metadata.len() > units_max && metadata.encode_utf16().count() > units_max
 }
 
-fn committed_offset(
-    partition: &OffsetCommitRequestPartition<'_>,
-    now: TimestampMs,
-    expire_timestamp: Option<TimestampMs>,
-) -> CommittedOffset {
-    CommittedOffset {
-        offset: Offset(partition.committed_offset),
-        leader_epoch: LeaderEpoch(partition.committed_leader_epoch),
-        metadata: partition
-            .committed_metadata
-            .as_deref()
-            .unwrap_or_default()
-            .into(),
-        commit_timestamp: match partition.commit_timestamp {
-            NOT_SAID => now,
-            said => TimestampMs(said),
-        },
-        expire_timestamp,
+/// The groups in which a producer has offsets.
+impl Groups {
+    /// The producer has nothing in this group any more.
+    pub(super) fn forget_producer(&mut self, producer: ProducerId, group: &Rc<str>) {
+        if let Some(groups) = self.transactions.get_mut(&producer) {
+            groups.remove(group);
+            if groups.is_empty() {
+                self.transactions.remove(&producer);
+            }
+        }
     }
-}
-
-/// A response with a code for each partition of the request.
-fn answered(
-    request: &OffsetCommitRequest<'static>,
-    code: impl Fn(&OffsetCommitRequestPartition<'_>) -> ErrorCode,
-) -> OffsetCommitResponse<'static> {
-    let topics = request
-        .topics
-        .iter()
-        .map(|topic| OffsetCommitResponseTopic {
-            name: topic.name.clone(),
-            partitions: topic
-                .partitions
-                .iter()
-                .map(|partition| OffsetCommitResponsePartition {
-                    partition_index: partition.partition_index,
-                    error_code: code(partition).code(),
-                })
-                .collect(),
-        });
-    OffsetCommitResponse {
-        topics: topics.collect(),
-        ..Default::default()
-    }
-}
-
-/// Each partition of a request with its code in the response.
-fn with_codes<'r>(
-    request: &'r OffsetCommitRequest<'_>,
-    response: &'r OffsetCommitResponse<'_>,
-) -> impl Iterator<Item = (&'r str, &'r OffsetCommitRequestPartition<'r>, i16)> {
-    let topics = request.topics.iter().zip(&response.topics);
-    topics.flat_map(|(asked, answered)| {
-        let partitions = asked.partitions.iter().zip(&answered.partitions);
-        partitions.map(|(partition, code)| (&*asked.name, partition, code.error_code))
-    })
 }

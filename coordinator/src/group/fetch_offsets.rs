@@ -7,9 +7,10 @@ use protocol::messages::offset_fetch::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
 };
 
+use super::Groups;
 use super::offsets::{CommittedOffset, Offsets};
 use super::request::FetchOffsets;
-use super::{Group, Groups};
+use super::state::State;
 
 const NO_OFFSET: i64 = -1;
 
@@ -20,7 +21,8 @@ impl Groups {
         request: &FetchOffsets,
     ) -> OffsetFetchResponseGroup<'static> {
         let group = self.groups.get(&*request.group);
-        let offsets = group.map(|group: &Group| &group.offsets);
+        let group = group.filter(|group| group.state() != State::Dead);
+        let offsets = group.map(|group| &group.offsets);
         let topics = match &request.topics {
             Some(topics) => topics
                 .iter()

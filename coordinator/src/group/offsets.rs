@@ -5,7 +5,7 @@
 //! appended later, whatever came to be known first; a value in a transaction counts by its own
 //! place, not by its marker's. So what is in memory is always what a replay of the log gives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::batch::control::TransactionResult;
 use protocol::ids::{LeaderEpoch, Offset, ProducerId, TimestampMs};
@@ -82,12 +82,19 @@ impl Offsets {
         }
     }
 
-    /// The log has a tombstone at `at`.
+    /// The log has a tombstone at `at`. What stands before it in open transactions goes too.
     pub fn remove(&mut self, topic: &str, partition: i32, at: Offset) {
         let known = self.committed.get(topic, partition);
         if known.is_some_and(|known| known.at < at) {
             self.committed.remove(topic, partition);
         }
+        for offsets in self.transactions.values_mut() {
+            let pending = offsets.get(topic, partition);
+            if pending.is_some_and(|pending| pending.at.is_some_and(|there| there < at)) {
+                offsets.remove(topic, partition);
+            }
+        }
+        self.transactions.retain(|_, offsets| !offsets.is_empty());
     }
 
     /// A commit within a transaction is on its way to the log.
@@ -188,15 +195,9 @@ impl Offsets {
         self.transactions.contains_key(&producer)
     }
 
-    /// A partition's topic is deleted: what its open transactions say of it will never hold.
-    pub fn forget_in_transactions(&mut self, topic: &str) {
-        for offsets in self.transactions.values_mut() {
-            let partitions: Vec<i32> = offsets.of_topic(topic).collect();
-            for partition in partitions {
-                offsets.remove(topic, partition);
-            }
-        }
-        self.transactions.retain(|_, offsets| !offsets.is_empty());
+    /// The producers with something in an open transaction here.
+    pub fn producers(&self) -> Vec<ProducerId> {
+        self.transactions.keys().copied().collect()
     }
 
     /// What is committed for a partition.
@@ -211,13 +212,32 @@ impl Offsets {
         all.map(|(topic, partition, known)| (topic, partition, &known.value))
     }
 
-    /// The partitions of a topic that have an offset, or will when a write is done.
+    /// The partitions of a topic that have an offset, or may come to have one by what is under way.
     pub fn of_topic(&self, topic: &str) -> Vec<i32> {
         let mut partitions: Vec<i32> = self.committed.of_topic(topic).collect();
         partitions.extend(self.pending.of_topic(topic));
+        for offsets in self.transactions.values() {
+            partitions.extend(offsets.of_topic(topic));
+        }
         partitions.sort_unstable();
         partitions.dedup();
         partitions
+    }
+
+    /// All partitions that have an offset, or may come to have one by what is under way.
+    pub fn known(&self) -> Vec<(String, i32)> {
+        let owned = |(topic, partition): (&str, i32)| (topic.to_owned(), partition);
+        let committed = self.committed.iter().map(|(topic, p, _)| (topic, p));
+        let pending = self.pending.iter().map(|(topic, p, _)| (topic, p));
+        let transactions = self.transactions.values();
+        let open = transactions.flat_map(|offsets| offsets.iter().map(|(topic, p, _)| (topic, p)));
+        let all: BTreeSet<(&str, i32)> = committed.chain(pending).chain(open).collect();
+        all.into_iter().map(owned).collect()
+    }
+
+    /// Whether a partition has an offset, or may come to have one by what is under way.
+    pub fn is_known(&self, topic: &str, partition: i32) -> bool {
+        self.committed(topic, partition).is_some() || self.is_unstable(topic, partition)
     }
 
     /// Whether a commit is on its way to the log, outside of transactions.

@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 
 use protocol::ids::{LeaderEpoch, Offset, TimestampMs};
-use protocol::records::group::{GroupMetadataKey, OffsetCommitKey, OffsetCommitValue};
+use protocol::records::group::{
+    GroupMetadataKey, GroupMetadataValue, OffsetCommitKey, OffsetCommitValue,
+};
 use protocol::wire::{DecodeError, Decoder, EncodeError, Encoder};
 
 use super::offsets::CommittedOffset;
@@ -18,6 +20,7 @@ const GROUP_KEY_VERSION: i16 = GroupMetadataKey::VERSION_MAX;
 const OFFSET_VALUE_VERSION_WITH_EXPIRY: i16 = 1;
 /// The last versions without tagged fields: Kafka writes these so that older brokers can read them.
 const OFFSET_VALUE_VERSION: i16 = 3;
+const GROUP_VALUE_VERSION: i16 = 3;
 
 /// What a record speaks of.
 #[derive(Clone, PartialEq, Debug)]
@@ -72,6 +75,38 @@ pub fn offset(group: &str, topic: &str, partition: i32, committed: &CommittedOff
         key: offset_key(group, topic, partition),
         value: Some(encoded(version, |encoder| value.encode(encoder, version))),
     }
+}
+
+/// The key of a group.
+pub fn group_key(group: &str) -> Vec<u8> {
+    let key = GroupMetadataKey {
+        group: Cow::Borrowed(group),
+    };
+    encoded(GROUP_KEY_VERSION, |encoder| {
+        key.encode(encoder, GROUP_KEY_VERSION)
+    })
+}
+
+/// The record of a group's generation.
+pub fn group(group: &str, value: &GroupMetadataValue<'_>) -> Record {
+    let version = GROUP_VALUE_VERSION;
+    Record {
+        key: group_key(group),
+        value: Some(encoded(version, |encoder| value.encode(encoder, version))),
+    }
+}
+
+/// The record that takes back what was said under `key`.
+pub fn tombstone(key: Vec<u8>) -> Record {
+    Record { key, value: None }
+}
+
+/// Reads a group's generation, and the version it was written in.
+pub fn decode_group(bytes: &[u8]) -> Result<(GroupMetadataValue<'_>, i16), ReplayError> {
+    let mut decoder = Decoder::new(bytes);
+    let version = version_of(&mut decoder)?;
+    let value = GroupMetadataValue::decode(&mut decoder, version).map_err(known_version)?;
+    Ok((value, version))
 }
 
 /// Reads a committed offset.

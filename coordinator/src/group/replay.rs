@@ -3,11 +3,20 @@
 use std::rc::Rc;
 
 use protocol::batch::control::TransactionResult;
-use protocol::ids::{Offset, ProducerId};
+use protocol::ids::{Offset, ProducerId, TimestampMs};
+use protocol::records::group::{GroupMetadataValue, MemberMetadata};
 
-use super::Groups;
+use super::member::Member;
+use super::membership::Group;
+use super::rebalance::prepare;
 use super::record::{self, Key};
+use super::state::State;
+use super::work::Timer;
+use super::{Actions, Groups};
 use crate::machine::{BatchOrigin, ReplayError};
+
+/// Records of groups from this version on have a rebalance timeout.
+const REBALANCE_TIMEOUT_SINCE: i16 = 1;
 
 impl Groups {
     /// Takes in one record.
@@ -33,7 +42,18 @@ impl Groups {
                     }
                 }
             }
-            Key::Group(_) => {}
+            Key::Group(key) => {
+                let mut group = match value {
+                    None => Group::default(),
+                    Some(value) => {
+                        let (value, version) = record::decode_group(value)?;
+                        Group::of_record(&value, members(&value, version))
+                    }
+                };
+                let known = self.groups.entry((&*key.group).into()).or_default();
+                group.offsets = std::mem::take(&mut known.offsets);
+                *known = group;
+            }
         }
         Ok(())
     }
@@ -50,5 +70,62 @@ impl Groups {
         if !groups.is_empty() {
             self.transactions.insert(producer, groups);
         }
+    }
+
+    /// All is read: the members' sessions begin.
+    pub(super) fn begin(&mut self, now: TimestampMs, out: &mut Actions) {
+        self.groups
+            .retain(|_, group| group.generation > 0 || !group.is_idle());
+        let (groups, mut work) = self.at_work(now, out);
+        for (id, group) in groups.iter_mut() {
+            group.state_since.get_or_insert(now);
+            for member in group.member_ids() {
+                let state = group.member_mut(&member).expect("it is a member");
+                work.renew_session(id, &member, state);
+            }
+            if group.state() == State::Stable && group.len() > work.settings.members_max {
+                prepare(id, group, &mut work);
+            }
+        }
+        self.alarms.set(&mut self.retention, now, Timer::Retention);
+    }
+}
+
+/// The members of a record, each once.
+fn members(value: &GroupMetadataValue<'_>, version: i16) -> Vec<(Rc<str>, Member)> {
+    let mut members: Vec<(Rc<str>, Member)> = Vec::with_capacity(value.members.len());
+    for recorded in &value.members {
+        let instance = recorded.group_instance_id.as_deref();
+        let is_known = members.iter().any(|(id, member)| {
+            **id == *recorded.member_id
+                || instance.is_some() && member.instance.as_deref() == instance
+        });
+        if !is_known {
+            let protocol = value.protocol.as_deref().unwrap_or_default();
+            members.push((
+                (&*recorded.member_id).into(),
+                member(recorded, protocol, version),
+            ));
+        }
+    }
+    members
+}
+
+fn member(recorded: &MemberMetadata<'_>, protocol: &str, version: i16) -> Member {
+    Member {
+        instance: recorded.group_instance_id.as_deref().map(str::to_owned),
+        client_id: recorded.client_id.to_string(),
+        client_host: recorded.client_host.to_string(),
+        session_timeout_ms: recorded.session_timeout,
+        rebalance_timeout_ms: match version >= REBALANCE_TIMEOUT_SINCE {
+            true => recorded.rebalance_timeout,
+            false => recorded.session_timeout,
+        },
+        protocols: vec![(protocol.to_owned(), recorded.subscription.to_vec())],
+        assignment: recorded.assignment.to_vec(),
+        joining: None,
+        syncing: None,
+        is_new: false,
+        session: Default::default(),
     }
 }

@@ -1,0 +1,281 @@
+//! What goes: groups and offsets that an administrator deletes, offsets of deleted topics, offsets
+//! that are too old (KIP-211), and groups of which nothing is left.
+//!
+//! Tombstones first; what is in memory goes when they are in the log. So a removal that cannot be
+//! written has not happened.
+
+use std::rc::Rc;
+
+use protocol::error::ErrorCode;
+use protocol::ids::{Offset, TimestampMs};
+use protocol::messages::offset_delete::{
+    OffsetDeleteRequest, OffsetDeleteResponse, OffsetDeleteResponsePartition,
+    OffsetDeleteResponseTopic,
+};
+
+use super::membership::Group;
+use super::record::{self, group_key, offset_key};
+use super::request::Reply;
+use super::state::State;
+use super::work::{Timer, Work, millis};
+use super::write::{Removal, Then, Write, commit_error};
+use super::{Actions, Groups};
+use crate::machine::{Record, Token};
+
+/// Tombstones of one batch: far below any sensible `max.message.bytes`.
+const BATCH_BYTES_MAX: usize = 256 << 10;
+
+impl Groups {
+    /// A group is to go.
+    pub(super) fn delete(&mut self, now: TimestampMs, token: Token, id: &str, out: &mut Actions) {
+        let (groups, mut work) = self.at_work(now, out);
+        let error = match super::entry(groups, id) {
+            None => ErrorCode::GroupIdNotFound,
+            Some((id, group)) => match group.state() {
+                State::Dead => ErrorCode::GroupIdNotFound,
+                State::Empty => return remove_group(&id, group, Some(token), &mut work),
+                State::PreparingRebalance | State::CompletingRebalance | State::Stable => {
+                    ErrorCode::NonEmptyGroup
+                }
+            },
+        };
+        work.reply(token, Reply::Delete(error));
+    }
+
+    /// Offsets are to go, but those of topics that members are subscribed to.
+    pub(super) fn delete_offsets(
+        &mut self,
+        now: TimestampMs,
+        token: Token,
+        request: &OffsetDeleteRequest<'static>,
+        out: &mut Actions,
+    ) {
+        let (groups, mut work) = self.at_work(now, out);
+        let found = super::entry(groups, &request.group_id);
+        let error = match (&found, request.group_id.is_empty()) {
+            (_, true) => ErrorCode::InvalidGroupId,
+            (None, false) => ErrorCode::GroupIdNotFound,
+            (Some((_, group)), false) => match group.state() {
+                State::Dead => ErrorCode::GroupIdNotFound,
+                State::Empty => ErrorCode::None,
+                _ if group.is_of_consumers() => ErrorCode::None,
+                _ => ErrorCode::NonEmptyGroup,
+            },
+        };
+        let mut response = OffsetDeleteResponse {
+            error_code: error.code(),
+            ..Default::default()
+        };
+        let (Some((id, group)), ErrorCode::None) = (found, error) else {
+            return work.reply(token, Reply::DeleteOffsets(response));
+        };
+        let mut offsets = Vec::new();
+        for topic in &request.topics {
+            let in_use = group.state() != State::Empty
+                && group
+                    .subscribed()
+                    .is_none_or(|topics| topics.contains(&*topic.name));
+            let error = match in_use {
+                true => ErrorCode::GroupSubscribedToTopic,
+                false => ErrorCode::None,
+            };
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for partition in &topic.partitions {
+                let index = partition.partition_index;
+                partitions.push(OffsetDeleteResponsePartition {
+                    partition_index: index,
+                    error_code: error.code(),
+                });
+                if !in_use && group.offsets.is_known(&topic.name, index) {
+                    offsets.push((topic.name.to_string(), index));
+                }
+            }
+            response.topics.push(OffsetDeleteResponseTopic {
+                name: topic.name.clone(),
+                partitions,
+            });
+        }
+        if offsets.is_empty() {
+            work.reply(token, Reply::DeleteOffsets(response));
+        } else {
+            write_tombstones(&id, offsets, None, Then::Answer(token, response), &mut work);
+        }
+    }
+
+    /// Topics are deleted.
+    pub(super) fn topics_deleted(
+        &mut self,
+        now: TimestampMs,
+        topics: &[String],
+        out: &mut Actions,
+    ) {
+        let (groups, mut work) = self.at_work(now, out);
+        for (id, group) in groups.iter() {
+            let known = topics.iter().flat_map(|topic| {
+                let partitions = group.offsets.of_topic(topic).into_iter();
+                partitions.map(move |partition| (topic.clone(), partition))
+            });
+            let offsets: Vec<_> = known.collect();
+            if !offsets.is_empty() {
+                write_tombstones(id, offsets, None, Then::Nothing, &mut work);
+            }
+        }
+    }
+
+    /// Looks for what is too old, and for groups of which nothing is left.
+    pub(super) fn look_for_expired(&mut self, now: TimestampMs, out: &mut Actions) {
+        let retention_ms = millis(self.settings.offsets_retention);
+        let ids: Vec<Rc<str>> = self.groups.keys().cloned().collect();
+        for id in ids {
+            let (groups, mut work) = self.at_work(now, out);
+            let group = groups.get_mut(&id).expect("just seen");
+            let offsets = expired(group, now, retention_ms);
+            match offsets.is_empty() {
+                true => self.remove_if_idle(now, &id, out),
+                false => write_tombstones(&id, offsets, None, Then::Nothing, &mut work),
+            }
+        }
+        let interval_ms = millis(self.settings.offsets_retention_check_interval).max(1);
+        self.alarms
+            .set(&mut self.retention, now + interval_ms, Timer::Retention);
+    }
+
+    /// Tombstones are in the log, or are not.
+    pub(super) fn finish_removal(
+        &mut self,
+        now: TimestampMs,
+        removal: Removal,
+        result: Result<Offset, ErrorCode>,
+        out: &mut Actions,
+    ) {
+        let id = removal.group;
+        if let (Ok(at), Some(group)) = (result, self.groups.get_mut(&id)) {
+            for (topic, partition) in &removal.offsets {
+                group.offsets.remove(topic, *partition, at);
+            }
+        }
+        let (groups, mut work) = self.at_work(now, out);
+        match removal.then {
+            Then::Nothing => {}
+            Then::Answer(token, mut response) => {
+                let topics = response.topics.iter_mut();
+                for partition in topics.flat_map(|topic| &mut topic.partitions) {
+                    if let (Err(error), 0) = (result, partition.error_code) {
+                        partition.error_code = commit_error(error).code();
+                    }
+                }
+                work.reply(token, Reply::DeleteOffsets(response));
+            }
+            Then::GroupGoes(token) => {
+                let error = result.err().map_or(ErrorCode::None, commit_error);
+                if let Some(token) = token {
+                    work.reply(token, Reply::Delete(error));
+                }
+                match (result, groups.get_mut(&id)) {
+                    (Ok(_), _) => self.drop_group(&id),
+                    (Err(_), Some(group)) => group.become_state(State::Empty, now),
+                    (Err(_), None) => {}
+                }
+                return;
+            }
+        }
+        if result.is_ok() {
+            self.remove_if_idle(now, &id, out);
+        }
+    }
+
+    /// A group of which nothing is left goes, with a tombstone if the log speaks of it.
+    fn remove_if_idle(&mut self, now: TimestampMs, id: &Rc<str>, out: &mut Actions) {
+        let (groups, mut work) = self.at_work(now, out);
+        let Some(group) = groups.get_mut(id).filter(|group| group.is_idle()) else {
+            return;
+        };
+        if group.generation > 0 {
+            remove_group(id, group, None, &mut work);
+        } else {
+            self.drop_group(id);
+        }
+    }
+
+    fn drop_group(&mut self, id: &Rc<str>) {
+        if let Some(group) = self.groups.remove(id) {
+            for producer in group.offsets.producers() {
+                self.forget_producer(producer, id);
+            }
+        }
+    }
+}
+
+/// A group without members goes, with all its offsets.
+fn remove_group(id: &Rc<str>, group: &mut Group, token: Option<Token>, work: &mut Work<'_>) {
+    group.become_state(State::Dead, work.now);
+    let offsets = group.offsets.known();
+    // Of a group without generations the log has no record. An append it is nevertheless: the
+    // group is gone when the log says so, and something has to say it.
+    let last = (group.generation > 0 || offsets.is_empty()).then(|| group_key(id));
+    write_tombstones(id, offsets, last, Then::GroupGoes(token), work);
+}
+
+/// Has tombstones appended for these offsets and, at last, for the key `last`.
+fn write_tombstones(
+    id: &Rc<str>,
+    offsets: Vec<(String, i32)>,
+    last: Option<Vec<u8>>,
+    then: Then,
+    work: &mut Work<'_>,
+) {
+    let mut records: Vec<Record> = Vec::new();
+    let mut batch: Vec<(String, i32)> = Vec::new();
+    let mut bytes = 0;
+    for (topic, partition) in offsets {
+        let key = offset_key(id, &topic, partition);
+        if bytes > 0 && bytes + key.len() > BATCH_BYTES_MAX {
+            let removal = Removal {
+                group: id.clone(),
+                offsets: std::mem::take(&mut batch),
+                then: Then::Nothing,
+            };
+            let write = work.writes.next_id();
+            let full = std::mem::take(&mut records);
+            work.append(write, full, None, Write::Removal(removal));
+            bytes = 0;
+        }
+        bytes += key.len();
+        batch.push((topic, partition));
+        records.push(record::tombstone(key));
+    }
+    records.extend(last.map(record::tombstone));
+    let removal = Removal {
+        group: id.clone(),
+        offsets: batch,
+        then,
+    };
+    let write = work.writes.next_id();
+    work.append(write, records, None, Write::Removal(removal));
+}
+
+/// The offsets that are too old.
+fn expired(group: &Group, now: TimestampMs, retention_ms: i64) -> Vec<(String, i32)> {
+    let since_empty = match (&group.protocol_type, group.state()) {
+        (Some(_), State::Empty) => group.state_since,
+        (Some(_), State::Stable) if group.subscribed().is_some() => None,
+        (None, _) => None,
+        (Some(_), _) => return Vec::new(),
+    };
+    let in_use = |topic: &str| {
+        group.state() == State::Stable
+            && group
+                .subscribed()
+                .is_some_and(|topics| topics.contains(topic))
+    };
+    let offsets = group.offsets.all().filter(|(topic, partition, committed)| {
+        let is_old = match committed.expire_timestamp {
+            Some(at) => now >= at,
+            None => now - since_empty.unwrap_or(committed.commit_timestamp) >= retention_ms,
+        };
+        is_old && !in_use(topic) && !group.offsets.is_on_its_way(topic, *partition)
+    });
+    offsets
+        .map(|(topic, partition, _)| (topic.to_owned(), partition))
+        .collect()
+}
