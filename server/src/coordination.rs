@@ -131,7 +131,6 @@ pub async fn consult<C: Coordinator>(
 }
 
 /// Asks the machines of several partitions; answered in the order of the parts.
-#[allow(dead_code)]
 pub async fn consult_each<C: Coordinator>(
     shard: &Rc<Shard>,
     parts: Vec<(PartitionKey, C::Request)>,

@@ -58,7 +58,10 @@ pub fn begin(
     match parse(frame, place, connection) {
         Err(reason) => slot.fill(Outcome::Close(reason)),
         Ok((request, handler)) => {
-            let may_wait_long = request.api == ApiKey::Fetch;
+            let may_wait_long = matches!(
+                request.api,
+                ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup
+            );
             let outcome = handler(shard.clone(), request);
             if may_wait_long {
                 let connection = connection.clone();
@@ -108,6 +111,7 @@ fn parse(
         api,
         api_version: version,
         correlation_id: header.correlation_id,
+        peer: connection.peer,
         listener: connection.listener,
         frame: frame.clone(),
         place: Cell::new(place),

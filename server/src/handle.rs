@@ -6,12 +6,15 @@
 mod alter_configs;
 mod api_versions;
 mod client_quotas;
+mod consumer_group;
 mod create_partitions;
 pub mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_quorum;
 mod describe_topic_partitions;
@@ -19,17 +22,24 @@ mod describe_user_scram_credentials;
 mod elect_leaders;
 mod fetch;
 mod find_coordinator;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod list_segment_offsets;
 mod metadata;
 mod names;
 mod offset_commit;
+mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod partition_reassignments;
 mod produce;
 mod refusal;
+mod sync_group;
+mod txn_offset_commit;
 mod unregister_broker;
 mod update_features;
 mod walk;
@@ -63,6 +73,17 @@ pub fn of(api: ApiKey) -> Option<Handler> {
         ApiKey::Metadata => handler!(metadata::metadata),
         ApiKey::OffsetCommit => handler!(offset_commit::offset_commit),
         ApiKey::OffsetFetch => handler!(offset_fetch::offset_fetch),
+        ApiKey::JoinGroup => handler!(join_group::join_group),
+        ApiKey::Heartbeat => handler!(heartbeat::heartbeat),
+        ApiKey::LeaveGroup => handler!(leave_group::leave_group),
+        ApiKey::SyncGroup => handler!(sync_group::sync_group),
+        ApiKey::DescribeGroups => handler!(describe_groups::describe_groups),
+        ApiKey::ListGroups => handler!(list_groups::list_groups),
+        ApiKey::DeleteGroups => handler!(delete_groups::delete_groups),
+        ApiKey::OffsetDelete => handler!(offset_delete::offset_delete),
+        ApiKey::TxnOffsetCommit => handler!(txn_offset_commit::txn_offset_commit),
+        ApiKey::ConsumerGroupHeartbeat => handler!(consumer_group::consumer_group_heartbeat),
+        ApiKey::ConsumerGroupDescribe => handler!(consumer_group::consumer_group_describe),
         ApiKey::FindCoordinator => handler!(find_coordinator::find_coordinator),
         ApiKey::ApiVersions => handler!(api_versions::api_versions),
         ApiKey::CreateTopics => handler!(create_topics::create_topics),

@@ -16,6 +16,7 @@ use protocol::ids::{BrokerId, Offset, Uuid};
 use replication::Leader;
 
 use crate::config::ServerConfig;
+use crate::coordination::groups;
 use crate::mail::{Done, Question};
 use crate::partition::{Partition, PartitionKey};
 use crate::shard::Shard;
@@ -62,13 +63,28 @@ impl Question for Install {
         let shard = shard.clone();
         ring::spawn(async move {
             let _turn = shard.turns.take().await;
+            let deleted = self.deleted_topics(&shard.image());
             shard.set_image(self.image.clone(), self.live.clone());
+            if !deleted.is_empty() {
+                groups::topics_deleted(&shard, &deleted);
+            }
             shard.metadata_offset.set(self.offset);
             for topic in self.topics.iter() {
                 remove_partitions(&shard, &self.image, *topic).await;
             }
             done.put(());
         });
+    }
+}
+
+impl Install {
+    /// The names of topics that were there before.
+    fn deleted_topics(&self, before: &Image) -> Vec<String> {
+        let is_gone = |id: &&Uuid| self.image.topic_by_id(**id).is_none();
+        let gone = self.topics.iter().filter(is_gone);
+        gone.filter_map(|id| before.topic_by_id(*id))
+            .map(|topic| topic.name.to_string())
+            .collect()
     }
 }
 

@@ -1,10 +1,12 @@
 //! One request: its frame, its header, and how its reply is put together.
 
+use std::borrow::Cow;
 use std::cell::Cell;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use protocol::api::ApiKey;
-use protocol::messages::header::ResponseHeader;
+use protocol::messages::header::{RequestHeader, ResponseHeader};
 use protocol::wire::{DecodeError, Decoder, EncodeError, Encoded, Encoder};
 use ring::buffer::Charge;
 use ring::net::Piece;
@@ -36,6 +38,8 @@ pub struct Request {
     pub api_version: i16,
     /// The client's number for the request.
     pub correlation_id: i32,
+    /// Where it came from.
+    pub peer: SocketAddr,
     /// The listener it came in by: which advertised address the client is told.
     pub listener: usize,
     /// Its place among the large requests, until its reply is sent.
@@ -46,6 +50,20 @@ impl Request {
     /// The request's version.
     pub fn version(&self) -> i16 {
         self.api_version
+    }
+
+    /// The client's name for itself.
+    pub fn client_id(&self) -> String {
+        let mut decoder = Decoder::new(&self.frame);
+        let version = self.api.spec().request_header_version(self.api_version);
+        let header = RequestHeader::decode(&mut decoder, version);
+        let client_id = header.ok().and_then(|header| header.client_id);
+        client_id.map_or_else(String::new, Cow::into_owned)
+    }
+
+    /// The client's address as Java prints it.
+    pub fn client_host(&self) -> String {
+        format!("/{}", self.peer.ip().to_canonical())
     }
 
     /// Decodes the body; a body that does not decode closes the connection, as in Kafka.

@@ -12,7 +12,8 @@ use protocol::error::ErrorCode;
 use protocol::ids::{Offset, PartitionIndex};
 
 use super::internal_topic::partition_of;
-use super::{AppendSettings, Coordinator, Driver, Drivers, consult};
+use super::{AppendSettings, Coordinator, Driver, Drivers, consult, consult_each};
+use crate::gather::Gather;
 use crate::partition::PartitionKey;
 use crate::shard::Shard;
 
@@ -54,6 +55,35 @@ impl Coordinator for Groups {
 pub async fn ask(shard: &Rc<Shard>, group: &str, request: Request) -> Result<Reply, ErrorCode> {
     let key = partition_of(shard, CONSUMER_OFFSETS, group)?;
     consult::<Groups>(shard, key, request).await
+}
+
+/// Asks the coordinators of several groups; answered in the order of their ids.
+pub async fn ask_each(
+    shard: &Rc<Shard>,
+    ids: Vec<String>,
+    request: impl Fn(String) -> Request,
+) -> Vec<(String, Result<Reply, ErrorCode>)> {
+    let Some(first) = ids.first() else {
+        return Vec::new();
+    };
+    if let Err(error) = partition_of(shard, CONSUMER_OFFSETS, first) {
+        return ids.into_iter().map(|id| (id, Err(error))).collect();
+    }
+    let part = |id: &String| {
+        let key = partition_of(shard, CONSUMER_OFFSETS, id).expect("the topic is there");
+        (key, request(id.clone()))
+    };
+    let parts = ids.iter().map(part).collect();
+    let answers = consult_each::<Groups>(shard, parts).await;
+    ids.into_iter().zip(answers).collect()
+}
+
+/// Has the offsets forgotten that this shard's groups committed for topics that are deleted.
+pub fn topics_deleted(shard: &Shard, topics: &[String]) {
+    for driver in shard.groups.all() {
+        let nobody_waits = Gather::new(1, |_| {});
+        driver.consult(Request::TopicsDeleted(topics.to_vec()), nobody_waits, 0);
+    }
 }
 
 /// Takes note of a transaction's marker that has been appended to a partition of this shard.

@@ -24,6 +24,20 @@ pub fn partition_of(shard: &Shard, topic: &str, key: &str) -> Result<PartitionKe
     })
 }
 
+/// All partitions of `topic`; none while it is not there.
+pub fn partitions(shard: &Shard, topic: &str) -> Vec<PartitionKey> {
+    let image = shard.image();
+    let topics = image.topic(topic).into_iter();
+    let keys = topics.flat_map(|topic| {
+        let indexes = topic.partitions.keys().copied();
+        indexes.map(|partition| PartitionKey {
+            topic_id: topic.id,
+            partition,
+        })
+    });
+    keys.collect()
+}
+
 /// Makes the topic unless it is there.
 pub async fn ensure(shard: &Rc<Shard>, topic: &str) -> Result<(), ErrorCode> {
     if shard.image().topic(topic).is_some() {

@@ -1,0 +1,41 @@
+//! ListGroups: what every partition's coordinator has (KIP-518, KIP-848).
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use controller::topic_name::CONSUMER_OFFSETS;
+use coordinator::group::request::{self as group, ListFilter};
+use protocol::error::ErrorCode;
+use protocol::messages::list_groups::{ListGroupsRequest, ListGroupsResponse};
+
+use crate::coordination::groups::Groups;
+use crate::coordination::{consult_each, internal_topic};
+use crate::reply_queue::Outcome;
+use crate::request::Request;
+use crate::shard::Shard;
+
+/// Answers a ListGroups request.
+pub async fn list_groups(shard: Rc<Shard>, request: Request) -> Outcome {
+    let body = match request.body(ListGroupsRequest::decode) {
+        Ok(body) => body,
+        Err(outcome) => return outcome,
+    };
+    let owned = |names: &[Cow<'_, str>]| names.iter().map(|name| name.to_string()).collect();
+    let filter = ListFilter {
+        states: owned(&body.states_filter),
+        types: owned(&body.types_filter),
+    };
+    let partitions = internal_topic::partitions(&shard, CONSUMER_OFFSETS).into_iter();
+    let parts = partitions.map(|key| (key, group::Request::List(filter.clone())));
+    let mut response = ListGroupsResponse::default();
+    for answer in consult_each::<Groups>(&shard, parts.collect()).await {
+        match answer {
+            Ok(group::Reply::List(groups)) => response.groups.extend(groups),
+            Ok(_) => unreachable!("a list is answered as one"),
+            // What is there already is told nevertheless, as in Kafka.
+            Err(error @ ErrorCode::CoordinatorLoadInProgress) => response.error_code = error.code(),
+            Err(_) => {}
+        }
+    }
+    request.reply(&response, ListGroupsResponse::encode)
+}

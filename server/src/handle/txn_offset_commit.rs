@@ -1,0 +1,113 @@
+//! TxnOffsetCommit: offsets that hold when the producer's transaction commits (KIP-98, KIP-447).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use coordinator::group::request as group;
+use protocol::error::ErrorCode;
+use protocol::ids::PartitionIndex;
+use protocol::messages::txn_offset_commit::{
+    TxnOffsetCommitRequest, TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition,
+    TxnOffsetCommitResponseTopic,
+};
+
+use crate::coordination::groups;
+use crate::reply_queue::Outcome;
+use crate::request::Request;
+use crate::shard::Shard;
+
+/// Clients from this version on can cope with a coordinator that is being loaded.
+const LOADING_KNOWN_SINCE: i16 = 2;
+
+/// The answer, by topic: partitions and their codes.
+type Codes = BTreeMap<String, Vec<(i32, ErrorCode)>>;
+
+/// Answers a TxnOffsetCommit request.
+pub async fn txn_offset_commit(shard: Rc<Shard>, request: Request) -> Outcome {
+    let body = match request.body(TxnOffsetCommitRequest::decode) {
+        Ok(body) => body,
+        Err(outcome) => return outcome,
+    };
+    let image = shard.image();
+    let mut asked = Box::new(body.into_owned());
+    let (mut codes, mut sent) = (Codes::new(), Codes::new());
+    for topic in &mut asked.topics {
+        let known = image.topic(&topic.name);
+        let name = topic.name.to_string();
+        topic.partitions.retain(|partition| {
+            let index = partition.partition_index;
+            let exists =
+                known.is_some_and(|known| known.partition(PartitionIndex(index)).is_some());
+            let (into, error) = match exists {
+                true => (&mut sent, ErrorCode::None),
+                false => (&mut codes, ErrorCode::UnknownTopicOrPartition),
+            };
+            into.entry(name.clone()).or_default().push((index, error));
+            exists
+        });
+    }
+    asked.topics.retain(|topic| !topic.partitions.is_empty());
+    if !asked.topics.is_empty() {
+        let group_id = asked.group_id.to_string();
+        let refused = match group_id.is_empty() {
+            true => Some(ErrorCode::InvalidGroupId),
+            false => None,
+        };
+        let answer = match refused {
+            Some(error) => Err(error),
+            None => groups::ask(&shard, &group_id, group::Request::TxnCommit(asked)).await,
+        };
+        match answer {
+            Ok(group::Reply::TxnCommit(response)) => {
+                for topic in response.topics {
+                    let told = topic.partitions.iter().map(|partition| {
+                        let code = ErrorCode::from_code(partition.error_code);
+                        (
+                            partition.partition_index,
+                            code.unwrap_or(ErrorCode::UnknownServerError),
+                        )
+                    });
+                    codes
+                        .entry(topic.name.into_owned())
+                        .or_default()
+                        .extend(told);
+                }
+            }
+            Ok(_) => unreachable!("a commit is answered as one"),
+            Err(error) => {
+                for (topic, partitions) in sent {
+                    let told = partitions.into_iter().map(|(index, _)| (index, error));
+                    codes.entry(topic).or_default().extend(told);
+                }
+            }
+        }
+    }
+    reply(&request, codes)
+}
+
+fn reply(request: &Request, codes: Codes) -> Outcome {
+    let code = |error: ErrorCode| match error {
+        ErrorCode::CoordinatorLoadInProgress if request.version() < LOADING_KNOWN_SINCE => {
+            ErrorCode::CoordinatorNotAvailable.code()
+        }
+        error => error.code(),
+    };
+    let topics = codes
+        .into_iter()
+        .map(|(name, partitions)| TxnOffsetCommitResponseTopic {
+            name: Cow::Owned(name),
+            partitions: partitions
+                .into_iter()
+                .map(|(index, error)| TxnOffsetCommitResponsePartition {
+                    partition_index: index,
+                    error_code: code(error),
+                })
+                .collect(),
+        });
+    let response = TxnOffsetCommitResponse {
+        topics: topics.collect(),
+        ..Default::default()
+    };
+    request.reply(&response, TxnOffsetCommitResponse::encode)
+}
