@@ -28,10 +28,10 @@ use std::time::SystemTime;
 
 /// The same, on this thread while its disk is watched.
 #[cfg(test)]
-pub(crate) use crate::fault::offload;
-/// Runs a call that blocks on the helper thread.
+pub(crate) use crate::fault::{offload, offload as offload_slow};
+/// Runs a call that blocks on the helper thread; one that waits for the disk, on another.
 #[cfg(not(test))]
-pub(crate) use ring::offload;
+pub(crate) use ring::{offload, offload_slow};
 
 /// Opens a file as `options` say.
 #[track_caller]
@@ -56,6 +56,22 @@ pub(crate) fn open_in_ring(path: &Path) -> impl Future<Output = io::Result<ring:
         #[cfg(test)]
         struck.map_err(DiskError::at("open", path))?;
         let options = ring::file::OpenOptions::new().read(true);
+        let opened = ring::file::File::open(path, &options).await;
+        opened.map_err(DiskError::at("open", path))
+    }
+}
+
+/// Opens a file for writing, on the ring.
+#[track_caller]
+pub(crate) fn open_to_write_in_ring(
+    path: &Path,
+) -> impl Future<Output = io::Result<ring::file::File>> {
+    #[cfg(test)]
+    let struck = fault::before(Location::caller());
+    async move {
+        #[cfg(test)]
+        struck.map_err(DiskError::at("open", path))?;
+        let options = ring::file::OpenOptions::new().write(true);
         let opened = ring::file::File::open(path, &options).await;
         opened.map_err(DiskError::at("open", path))
     }

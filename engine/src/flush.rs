@@ -160,7 +160,7 @@ impl Flush {
         let active = self.active.take();
         let mut outcome = Ok(());
         if self.names || !self.sealed.is_empty() {
-            (self, outcome) = disk::offload(move || {
+            (self, outcome) = disk::offload_slow(move || {
                 let outcome = self.sync_rest_blocking();
                 (self, outcome)
             })

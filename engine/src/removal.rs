@@ -42,7 +42,13 @@ impl Removal {
     /// start.
     pub async fn run(self) {
         ring::timer::sleep(self.delay).await;
-        disk::offload(move || self.run_blocking()).await;
+        disk::offload_slow(move || self.run_blocking()).await;
+    }
+
+    /// The same on threads of the caller's.
+    pub async fn run_on(self, helpers: &ring::Helpers) {
+        ring::timer::sleep(self.delay).await;
+        helpers.run(move || self.run_blocking()).await;
     }
 
     /// Removes at once, on this thread.

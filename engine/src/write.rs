@@ -162,8 +162,7 @@ impl Write {
             }
         }
         if let Some(entries) = entries {
-            let stored = disk::offload(move || entries.store_blocking(&directory)).await;
-            written.entries_are(stored);
+            written.entries_are(entries.store(&directory).await);
         }
         written
     }
@@ -265,6 +264,22 @@ impl IndexEntries {
             offsets,
             times,
         }))
+    }
+
+    /// On the ring: what is acknowledged next waits for it.
+    async fn store(self: Box<Self>, directory: &Path) -> io::Result<Box<Self>> {
+        for (kind, stretch) in [
+            (Kind::OffsetIndex, &self.offsets),
+            (Kind::TimeIndex, &self.times),
+        ] {
+            if !stretch.bytes.is_empty() {
+                let path = file_name::path(directory, self.base_offset, kind);
+                let file = disk::open_to_write_in_ring(&path).await?;
+                let bytes = vec![Bytes::copy_from_slice(&stretch.bytes)];
+                disk::write_in_ring(&file, bytes, stretch.position).await?;
+            }
+        }
+        Ok(self)
     }
 
     pub(crate) fn store_blocking(self: Box<Self>, directory: &Path) -> io::Result<Box<Self>> {

@@ -30,6 +30,7 @@ mod in_flight;
 pub mod mailbox;
 pub mod net;
 mod offload;
+mod priority;
 mod probe;
 mod residency;
 mod send_pieces;
@@ -39,5 +40,5 @@ pub mod timer;
 mod write;
 
 pub use executor::{Options, Runtime, spawn, yield_now, yield_to_end_of_turn};
-pub use offload::{COMPUTING_THREADS_MAX, Helpers, compute, offload};
+pub use offload::{COMPUTING_THREADS_MAX, Helpers, compute, offload, offload_slow};
 pub use probe::SetupError;

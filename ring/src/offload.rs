@@ -3,11 +3,14 @@
 //! (decompress and compress a large batch).
 //!
 //! Blocking calls are rare, and run one after the other on one helper thread; nothing of the data
-//! path may come there. Computations have threads of their own, which may run on any core. The
-//! process starts each kind at its first call. Work in the background that both blocks and takes
-//! long brings its own [`Helpers`].
+//! path may come there. Those that wait for the disk (syncs, the removal of large files) have another
+//! thread: an append that needs a new segment, or a read of an old one, would wait behind them.
+//! Computations have threads of their own, which may run on any core. The process starts each kind
+//! at its first call. Work in the background that both blocks and takes
+//! long brings its own [`Helpers`], which have only the time that other threads leave.
 
 use crate::affinity;
+use crate::priority;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
@@ -20,9 +23,10 @@ pub const COMPUTING_THREADS_MAX: usize = 4;
 type Job = Box<dyn FnOnce() + Send>;
 
 static BLOCKING: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
+static SLOW: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
 static COMPUTING: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
 
-/// Threads for one kind of work. They end when this is dropped and their calls have ended.
+/// Threads for one kind of work in the background, of the lowest priority. They end when this is dropped and their calls have ended.
 #[derive(Debug)]
 pub struct Helpers {
     jobs: mpsc::Sender<Job>,
@@ -39,6 +43,15 @@ pub fn offload<T: Send + 'static>(
     call: impl FnOnce() -> T + Send + 'static,
 ) -> impl Future<Output = T> {
     let helper = BLOCKING.get_or_init(|| start("blocking-calls", 1));
+    run_on(helper, call)
+}
+
+/// As [`offload`], for what waits for the disk to write or takes long to remove. In order among
+/// themselves, and not with what `offload` runs.
+pub fn offload_slow<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = T> {
+    let helper = SLOW.get_or_init(|| start("slow-calls", 1));
     run_on(helper, call)
 }
 
@@ -62,7 +75,10 @@ impl Helpers {
     /// If the process may not start a thread.
     #[must_use]
     pub fn start(name: &str, threads: usize) -> Self {
-        let jobs = start(name, threads);
+        let jobs = start_with(name, threads, || {
+            // Refused, it takes turns with the others.
+            let _ = priority::yield_to_all();
+        });
         Self { jobs }
     }
 
@@ -115,13 +131,21 @@ fn run_on<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
 }
 
 fn start(name: &str, threads: usize) -> mpsc::Sender<Job> {
+    start_with(name, threads, || {})
+}
+
+/// Starts threads that do `first` first.
+fn start_with(name: &str, threads: usize, first: fn()) -> mpsc::Sender<Job> {
     let (sender, jobs) = mpsc::channel::<Job>();
     let jobs = Arc::new(Mutex::new(jobs));
     for _ in 0..threads {
         let jobs = jobs.clone();
         thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || work(&jobs))
+            .spawn(move || {
+                first();
+                work(&jobs);
+            })
             .expect("the process may start a thread");
     }
     sender

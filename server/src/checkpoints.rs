@@ -64,7 +64,7 @@ pub async fn write_forever(shard: Rc<Shard>) {
         }
         written.clone_from(&checkpoints);
         let directories = shard.node.directories.clone();
-        let result = ring::offload(move || directories.write_checkpoints(&checkpoints)).await;
+        let result = ring::offload_slow(move || directories.write_checkpoints(&checkpoints)).await;
         if let Err(error) = result {
             tracing::error!("writing the checkpoint files failed, trying again later: {error}");
             written.clear();

@@ -130,7 +130,8 @@ pub async fn stop_node(shard: &Rc<Shard>) {
         }
     }
     let directories = shard.node.directories.clone();
-    let marked = ring::offload(move || {
+    // Behind checkpoints that may still be on their way.
+    let marked = ring::offload_slow(move || {
         directories.write_checkpoints(&checkpoints)?;
         if failed == 0 {
             directories.mark_clean(epoch)

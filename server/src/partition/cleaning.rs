@@ -5,7 +5,9 @@
 //! stops it.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use engine::compact::{Cleanable, Compaction, DirtCheck, Limits, Step, Swap};
 use protocol::ids::Offset;
@@ -26,7 +28,12 @@ impl Partition {
     }
 
     /// Compacts the log. Whatever fails is said in the log, and concerns this partition alone.
-    pub async fn compact(self: &Rc<Self>, helpers: &Helpers, cleanable: Cleanable, limits: Limits) {
+    pub async fn compact(
+        self: &Rc<Self>,
+        helpers: &Arc<Helpers>,
+        cleanable: Cleanable,
+        limits: Limits,
+    ) {
         let compaction = {
             let mut state = self.state.borrow_mut();
             let brake = limits.brake.clone();
@@ -40,7 +47,11 @@ impl Partition {
             planned
         };
         let Some(compaction) = compaction else { return };
-        match self.compact_groups(helpers, compaction).await {
+        let (compaction, ended) = self.compact_groups(helpers, compaction).await;
+        // It may hold the last descriptors of files that are removed by now: closing those frees
+        // their blocks, which takes long.
+        helpers.run(move || drop(compaction)).await;
+        match ended {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 let (topic, partition) = (&self.topic, self.key.partition);
@@ -60,9 +71,9 @@ impl Partition {
 
     async fn compact_groups(
         &self,
-        helpers: &Helpers,
+        helpers: &Arc<Helpers>,
         mut compaction: Compaction,
-    ) -> io::Result<()> {
+    ) -> (Compaction, io::Result<()>) {
         loop {
             let (back, step) = helpers
                 .run(move || {
@@ -71,27 +82,39 @@ impl Partition {
                 })
                 .await;
             compaction = back;
-            match step? {
-                Step::Group(group) => {
-                    let swap = self.state.borrow_mut().log_in_use().start_swap(group);
-                    let Some(swap) = swap else {
-                        return Err(io::ErrorKind::Interrupted.into());
-                    };
-                    self.put_in_place(swap).await?;
-                }
-                Step::Finished(cleaned) => {
-                    let mut state = self.state.borrow_mut();
-                    state.log_in_use().finish_compaction(&cleaned);
-                    return Ok(());
-                }
+            match self.take_step(helpers, step).await {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return (compaction, Ok(())),
+                Err(error) => return (compaction, Err(error)),
             }
         }
     }
 
-    async fn put_in_place(&self, swap: Swap) -> io::Result<()> {
-        let (swapped, removal) = ring::offload(move || swap.run_blocking()).await?;
+    async fn take_step(
+        &self,
+        helpers: &Arc<Helpers>,
+        step: io::Result<Step>,
+    ) -> io::Result<ControlFlow<()>> {
+        match step? {
+            Step::Group(group) => {
+                let swap = self.state.borrow_mut().log_in_use().start_swap(group);
+                let swap = swap.ok_or(io::ErrorKind::Interrupted)?;
+                self.put_in_place(helpers, swap).await?;
+                Ok(ControlFlow::Continue(()))
+            }
+            Step::Finished(cleaned) => {
+                let mut state = self.state.borrow_mut();
+                state.log_in_use().finish_compaction(&cleaned);
+                Ok(ControlFlow::Break(()))
+            }
+        }
+    }
+
+    async fn put_in_place(&self, helpers: &Arc<Helpers>, swap: Swap) -> io::Result<()> {
+        let (swapped, removal) = helpers.run(move || swap.run_blocking()).await?;
         self.state.borrow_mut().log_in_use().finish_swap(swapped);
-        ring::spawn(async move { removal.run().await });
+        let helpers = helpers.clone();
+        ring::spawn(async move { removal.run_on(&helpers).await });
         Ok(())
     }
 
