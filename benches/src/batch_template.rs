@@ -42,7 +42,12 @@ pub struct Shape {
     pub batch_records_max: usize,
     /// How batches are compressed.
     pub compression: Compression,
+    /// How many keys the records have in turn; 0: they have none.
+    pub keys: u64,
 }
+
+/// A step through the keys that keeps no order.
+const KEY_STEP: u64 = 2_654_435_761;
 
 /// The records that all batches of a run are made from.
 pub struct BatchTemplate {
@@ -70,6 +75,7 @@ struct Sizing {
 pub struct Sender {
     identity: Option<(i64, i16)>,
     sequences: Vec<i32>,
+    records_keyed: u64,
 }
 
 /// A batch to send: its header, and the records as a part of shared bytes.
@@ -95,6 +101,7 @@ impl Sender {
         Sender {
             identity: None,
             sequences: Vec::new(),
+            records_keyed: 0,
         }
     }
 
@@ -103,6 +110,7 @@ impl Sender {
         Sender {
             identity: Some((producer_id, epoch)),
             sequences: vec![0; partitions],
+            records_keyed: 0,
         }
     }
 
@@ -126,7 +134,7 @@ impl BatchTemplate {
         let mut builder = BatchBuilder::new(BatchOptions::default());
         loop {
             let value = noise.value(shape.record_bytes, shape.random_ratio);
-            builder.append(&record(&value));
+            builder.append(&record(&value, shape.keys));
             let fits = builder.size_uncompressed() <= shape.batch_bytes_max;
             if !values.is_empty() && !fits {
                 break;
@@ -138,7 +146,7 @@ impl BatchTemplate {
             }
         }
         let sizes = (0..values.len()).map(|_| OnceLock::new()).collect();
-        let plain = build(&values, Compression::None)[BATCH_OVERHEAD..].into();
+        let plain = build(&values, shape.keys, Compression::None)[BATCH_OVERHEAD..].into();
         BatchTemplate {
             shape,
             values,
@@ -174,6 +182,9 @@ impl BatchTemplate {
 
     /// A batch of so many records for a partition, with the time of day as their timestamp.
     pub fn batch(&self, records: u32, sender: &mut Sender, partition: usize) -> ReadyBatch {
+        if self.shape.keys > 0 {
+            return self.keyed_batch(records, sender, partition);
+        }
         let sized = self.sized(records);
         let mut header = sized.header;
         patch(&mut header, sender.next(partition, records));
@@ -200,6 +211,32 @@ impl BatchTemplate {
         partition: usize,
         stamp: impl Fn(u64) -> Nanos,
     ) -> ReadyBatch {
+        self.patched_batch(records, sender, partition, |bytes, record, value_at| {
+            bytes[value_at..][..8].copy_from_slice(&stamp(record).0.to_be_bytes());
+        })
+    }
+
+    /// A batch of its own whose records have keys.
+    fn keyed_batch(&self, records: u32, sender: &mut Sender, partition: usize) -> ReadyBatch {
+        let first = sender.records_keyed;
+        sender.records_keyed += u64::from(records);
+        let length_bytes = varint_bytes(self.shape.record_bytes);
+        self.patched_batch(records, sender, partition, |bytes, record, value_at| {
+            // The key stands before the value's length.
+            let key = (first + record).wrapping_mul(KEY_STEP) % self.shape.keys;
+            bytes[value_at - length_bytes - 8..][..8].copy_from_slice(&key.to_be_bytes());
+        })
+    }
+
+    /// A batch of its own, each record of which `change` has changed: it is given all bytes, the
+    /// record's number, and where its value stands.
+    fn patched_batch(
+        &self,
+        records: u32,
+        sender: &mut Sender,
+        partition: usize,
+        change: impl Fn(&mut [u8], u64, usize),
+    ) -> ReadyBatch {
         let mut header = self.sized(records).header;
         patch(&mut header, sender.next(partition, records));
         let records_bytes = self.ends[records as usize];
@@ -207,7 +244,7 @@ impl BatchTemplate {
         for record in 0..records as usize {
             // A record ends with its value and one byte that says that it has no headers.
             let value_at = self.ends[record + 1] - 1 - self.shape.record_bytes;
-            bytes[value_at..][..8].copy_from_slice(&stamp(record as u64).0.to_be_bytes());
+            change(&mut bytes, record as u64, value_at);
         }
         let crc = crc32c_append(crc32c(&header[CRC_COVERS_FROM..]), &bytes);
         header[CRC_AT..][..4].copy_from_slice(&crc.to_be_bytes());
@@ -223,7 +260,11 @@ impl BatchTemplate {
     }
 
     fn size(&self, records: usize) -> Sizing {
-        let batch = build(&self.values[..records], self.shape.compression);
+        let batch = build(
+            &self.values[..records],
+            self.shape.keys,
+            self.shape.compression,
+        );
         let (header, payload) = batch.split_at(BATCH_OVERHEAD);
         let shared = match self.shape.compression {
             Compression::None => {
@@ -247,22 +288,29 @@ impl BatchTemplate {
     }
 }
 
-fn record(value: &[u8]) -> NewRecord<'_> {
+fn record(value: &[u8], keys: u64) -> NewRecord<'_> {
     NewRecord {
+        key: (keys > 0).then_some(&[0; 8]),
         value: Some(value),
         ..NewRecord::default()
     }
 }
 
-fn build(values: &[Vec<u8>], compression: Compression) -> Vec<u8> {
+fn build(values: &[Vec<u8>], keys: u64, compression: Compression) -> Vec<u8> {
     let mut builder = BatchBuilder::new(BatchOptions {
         compression,
         ..BatchOptions::default()
     });
     values
         .iter()
-        .for_each(|value| builder.append(&record(value)));
+        .for_each(|value| builder.append(&record(value, keys)));
     builder.finish()
+}
+
+/// How many bytes a length takes in a record.
+fn varint_bytes(length: usize) -> usize {
+    let zigzag = (length as u64) << 1;
+    (64 - zigzag.leading_zeros()).max(1).div_ceil(7) as usize
 }
 
 /// Writes time and producer into a header.
@@ -301,6 +349,7 @@ mod tests {
             batch_bytes_max: 16_384,
             batch_records_max: usize::MAX,
             compression,
+            keys: 0,
         })
     }
 
@@ -353,6 +402,30 @@ mod tests {
             let value = record.expect("record").value.expect("value");
             assert_eq!(value.len(), 100);
             assert_eq!(value[..8], stamp(at as u64).0.to_be_bytes());
+        }
+    }
+
+    #[test]
+    fn keys_come_in_turn_and_batches_stay_valid() {
+        for record_bytes in [8, 63, 64, 1000] {
+            let template = BatchTemplate::new(Shape {
+                record_bytes,
+                keys: 50,
+                ..*template(record_bytes, Compression::None).shape()
+            });
+            let mut sender = Sender::plain();
+            let mut seen = std::collections::HashMap::new();
+            for _ in 0..25 {
+                let bytes = whole(&template.batch(8, &mut sender, 0));
+                let view = BatchView::first_of(&bytes).expect("a batch");
+                view.validate_relaxed().expect("valid");
+                for record in view.records().expect("plain").map(Result::unwrap) {
+                    assert_eq!(record.value.map(<[u8]>::len), Some(record_bytes));
+                    *seen.entry(record.key.expect("a key").to_vec()).or_insert(0) += 1;
+                }
+            }
+            assert_eq!(seen.len(), 50);
+            assert!(seen.values().all(|&times| times == 4), "{seen:?}");
         }
     }
 

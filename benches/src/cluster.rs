@@ -15,6 +15,10 @@ use protocol::messages::create_topics::{
 use protocol::messages::delete_topics::{
     DeleteTopicState, DeleteTopicsRequest, DeleteTopicsResponse,
 };
+use protocol::messages::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
+};
 use protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
@@ -34,6 +38,10 @@ const LEADERS_WITHIN: Nanos = Nanos(30_000_000_000);
 const ASK_AGAIN_AFTER: Nanos = Nanos(20_000_000);
 /// The version of ApiVersions that is asked for: every broker since 2.4 knows it.
 const API_VERSIONS_VERSION: i16 = 3;
+/// A topic, in requests about settings.
+const RESOURCE_TOPIC: i8 = 2;
+/// A setting is given a value, in such requests.
+const OPERATION_SET: i8 = 0;
 
 /// A connection to any broker of the cluster.
 pub struct Cluster {
@@ -173,6 +181,32 @@ impl Cluster {
                 || format!("creating the topic {}", topic.name),
                 answer.error_code,
             )?;
+        }
+        Ok(())
+    }
+
+    /// Sets one of a topic's settings.
+    pub fn set_topic_config(&mut self, topic: &str, name: &str, value: &str) -> Result<(), Error> {
+        let version = self.version_of(ApiKey::IncrementalAlterConfigs, 0, 1)?;
+        let request = IncrementalAlterConfigsRequest {
+            resources: vec![AlterConfigsResource {
+                resource_type: RESOURCE_TOPIC,
+                resource_name: topic.into(),
+                configs: vec![AlterableConfig {
+                    name: name.into(),
+                    config_operation: OPERATION_SET,
+                    value: Some(value.into()),
+                }],
+            }],
+            validate_only: false,
+        };
+        let key = ApiKey::IncrementalAlterConfigs;
+        let frame = self.ask(key, version, |out| request.encode(out, version))?;
+        let response = self.read(&frame, key, version, |decoder| {
+            IncrementalAlterConfigsResponse::decode(decoder, version)
+        })?;
+        for answer in &response.responses {
+            Error::refused(|| format!("setting {name} of {topic}"), answer.error_code)?;
         }
         Ok(())
     }

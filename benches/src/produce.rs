@@ -136,6 +136,7 @@ fn template(options: &Options) -> Result<BatchTemplate, Error> {
             usize::MAX
         },
         compression: options.compression()?,
+        keys: options.keys,
     });
     // What is used most is built before the clock runs.
     template.payload_crc(template.records_max());

@@ -175,6 +175,7 @@ fn the_bare_sendfile_loop_gives_what_was_prepared() {
         batch_bytes_max: 4096,
         batch_records_max: usize::MAX,
         compression: Compression::None,
+        keys: 0,
     });
     sendfile::prepare(dir.path(), PARTITIONS, 50, &template).expect("files");
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");

@@ -177,7 +177,8 @@ impl Write {
             position,
             pieces,
             aborted,
-            entries,
+            // They wait for a write on the ring, or the segment's end.
+            entries: _,
             reserve: _,
         } = self;
         let mut written = Written::nothing();
@@ -197,8 +198,6 @@ impl Write {
         let aborted = || aborted.map_or(Ok(()), |aborted| aborted.store_blocking(&directory));
         if let Err(failure) = write_blocking(&file, &pieces, u64::from(position.0), aborted) {
             written.outcome = Err(failure);
-        } else if let Some(entries) = entries {
-            written.entries_are(entries.store_blocking(&directory));
         }
         written
     }
@@ -278,21 +277,6 @@ impl IndexEntries {
                 let bytes = vec![Bytes::copy_from_slice(&stretch.bytes)];
                 disk::write_in_ring(&file, bytes, stretch.position).await?;
             }
-        }
-        Ok(self)
-    }
-
-    pub(crate) fn store_blocking(self: Box<Self>, directory: &Path) -> io::Result<Box<Self>> {
-        for (kind, stretch) in [
-            (Kind::OffsetIndex, &self.offsets),
-            (Kind::TimeIndex, &self.times),
-        ] {
-            let path = file_name::path(directory, self.base_offset, kind);
-            let file = disk::open(
-                OpenOptions::new().write(true).create(true).truncate(false),
-                &path,
-            )?;
-            disk::write_at(&file, &stretch.bytes, stretch.position)?;
         }
         Ok(self)
     }

@@ -110,6 +110,16 @@ impl Contestant {
         }
     }
 
+    /// Changes a setting of a topic; a bare loop has none.
+    pub fn set(&self, topic: &str, name: &str, value: &str) -> Result<(), Error> {
+        match &self.server {
+            Server::Broker(broker) => {
+                Cluster::connect_to(broker.address())?.set_topic_config(topic, name, value)
+            }
+            Server::Floor { .. } => Ok(()),
+        }
+    }
+
     /// Deletes a topic; a bare loop has none.
     pub fn delete(&self, topic: &str) -> Result<(), Error> {
         match &self.server {

@@ -64,7 +64,8 @@ pub fn load(scenario: Scenario, options: &Options, seconds: f64) -> produce::Opt
         | Scenario::ProduceMax
         | Scenario::Consume
         | Scenario::GroupCommit
-        | Scenario::SystemCalls => produce::Options {
+        | Scenario::SystemCalls
+        | Scenario::Cleaning => produce::Options {
             record_size: RECORD_BYTES,
             batch_bytes: BATCH_BYTES,
             connections: options.producers,
@@ -140,6 +141,7 @@ pub fn prepare_sendfile(dir: &Path, options: &Options) -> Result<(), Error> {
         batch_bytes_max: BATCH_BYTES,
         batch_records_max: usize::MAX,
         compression: Compression::None,
+        keys: 0,
     });
     let batch_payload = template.records_max() as usize * RECORD_BYTES;
     let batches = options.produce_gb * 1e9 / batch_payload as f64;
@@ -179,7 +181,8 @@ pub fn produce_figures(scenario: Scenario, report: &produce::Report) -> Figures 
         | Scenario::ProduceMax
         | Scenario::Consume
         | Scenario::GroupCommit
-        | Scenario::SystemCalls => {
+        | Scenario::SystemCalls
+        | Scenario::Cleaning => {
             let resident = ("resident at most, MiB", cost.rss_peak_mib);
             vec![per_gb, ("MB/s", report.mb_per_second), resident]
         }
@@ -206,7 +209,8 @@ pub fn kernel_figures(
         | Scenario::Consume
         | Scenario::SmallPaced
         | Scenario::GroupCommit
-        | Scenario::SystemCalls => {
+        | Scenario::SystemCalls
+        | Scenario::Cleaning => {
             return None;
         }
     };

@@ -7,6 +7,7 @@
 
 mod broker;
 mod child;
+mod cleaning;
 mod contestant;
 mod floor_process;
 mod kernel_events;

@@ -16,7 +16,7 @@ const KAFKA_LIBS_VARIABLE: &str = "CHIPLOG_KAFKA_LIBS";
 /// What is run, how often, and against what.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// What to measure; all but group-commit and system-calls if none is named.
+    /// What to measure; all but group-commit, system-calls and cleaning if none is named.
     #[arg(long = "scenario", value_enum)]
     pub scenarios: Vec<Scenario>,
     /// Whom to measure; all if none is named.
@@ -58,6 +58,9 @@ pub struct Options {
     /// How long an open-loop record may wait for its batch to fill.
     #[arg(long, default_value_t = 1.0)]
     pub linger_ms: f64,
+    /// GB that the cleaner finds in each cleaning run.
+    #[arg(long, default_value_t = 6.0)]
+    pub garbage_gb: f64,
     /// Producers of the produce-max runs.
     #[arg(long, default_value_t = 1)]
     pub producers: usize,
@@ -94,6 +97,8 @@ pub enum Scenario {
     GroupCommit,
     /// What the same loads ask of the kernel; only if named, since it needs perf.
     SystemCalls,
+    /// The open loop beside a cleaner at work on another topic, and without it; only if named.
+    Cleaning,
 }
 
 /// Who is measured.
@@ -109,7 +114,7 @@ pub enum Side {
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Scenario; 8] = [
+    pub const ALL: [Scenario; 9] = [
         Scenario::Startup,
         Scenario::ProduceMax,
         Scenario::Consume,
@@ -118,6 +123,7 @@ impl Scenario {
         Scenario::OpenLoop,
         Scenario::GroupCommit,
         Scenario::SystemCalls,
+        Scenario::Cleaning,
     ];
 
     /// Those that put load on a running broker.
@@ -140,6 +146,7 @@ impl Scenario {
             Scenario::OpenLoop => "open-loop",
             Scenario::GroupCommit => "group commit",
             Scenario::SystemCalls => "system calls",
+            Scenario::Cleaning => "cleaning",
         }
     }
 }
@@ -162,7 +169,10 @@ impl Options {
     /// Whether a scenario is asked for.
     pub fn wants(&self, scenario: Scenario) -> bool {
         match self.scenarios.is_empty() {
-            true => !matches!(scenario, Scenario::GroupCommit | Scenario::SystemCalls),
+            true => !matches!(
+                scenario,
+                Scenario::GroupCommit | Scenario::SystemCalls | Scenario::Cleaning
+            ),
             false => self.scenarios.contains(&scenario),
         }
     }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::broker::{Broker, Make};
 use crate::child;
+use crate::cleaning;
 use crate::contestant::Contestant;
 use crate::kernel_events::Counter;
 use crate::loads::{self, Figures, FlushLoad};
@@ -125,6 +126,15 @@ impl Contest<'_> {
         }
         if self.options.wants(Scenario::SystemCalls) {
             self.take_turns(&contestants, Self::count_system_calls)?;
+        }
+        if self.options.wants(Scenario::Cleaning) {
+            self.take_turns(&contestants, |contest, contestant, run| {
+                let figures = cleaning::measure(contest.options, contestant, run)?;
+                if let Some(figures) = figures {
+                    contest.keep(Scenario::Cleaning, contestant.side(), run, figures);
+                }
+                Ok(())
+            })?;
         }
         contestants.into_iter().try_for_each(Contestant::remove)
     }

@@ -47,6 +47,9 @@ pub struct Options {
     /// The part of a value that is random; the rest is constant.
     #[arg(long, default_value_t = 1.0)]
     pub random_ratio: f64,
+    /// Give the records so many keys in turn, of eight bytes; none without.
+    #[arg(long, default_value_t = 0)]
+    pub keys: u64,
     /// Seed of the random bytes.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -139,6 +142,9 @@ impl Options {
             if self.record_size < 8 || self.compression()? != Compression::None {
                 return unusable("--end-to-end needs 8 bytes of value and no compression");
             }
+        }
+        if self.keys > 0 && (self.end_to_end || self.compression()? != Compression::None) {
+            return unusable("--keys goes with neither --end-to-end nor compression");
         }
         if self.raw_target && (self.idempotent || self.verify_offsets || self.end_to_end) {
             return unusable("a bare loop knows no producer ids and no offsets");
