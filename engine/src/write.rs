@@ -16,7 +16,6 @@ use crate::txn_index::NewEntries;
 use bytes::Bytes;
 use protocol::ids::{Offset, Position};
 use ring::file::File;
-use std::fs::OpenOptions;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
