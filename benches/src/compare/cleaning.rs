@@ -40,7 +40,7 @@ pub fn measure(options: &Options, who: &Contestant, run: usize) -> Result<Option
     let garbage = format!("garbage-{run}");
     who.produce(&garbage, filling(options))?;
     rustix::fs::sync();
-    let (without, with) = if run % 2 == 0 {
+    let (without, with) = if run.is_multiple_of(2) {
         let without = load(options, who, pid, &format!("without-{run}"))?;
         (without, beside_cleaner(options, who, pid, &garbage, run)?)
     } else {
