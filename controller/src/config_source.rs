@@ -25,6 +25,8 @@ pub enum ConfigSource {
     StaticBroker = 4,
     /// Nowhere: the built-in default.
     Default = 5,
+    /// The level of a logger of this process.
+    BrokerLogger = 6,
     /// A subscription to client metrics.
     ClientMetrics = 7,
 }

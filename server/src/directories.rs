@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use controller::adopt::FoundReplica;
@@ -81,6 +81,17 @@ pub struct DirectoryState {
     pub path: PathBuf,
     /// Its id and the room in it; `None` if it cannot be used.
     pub usable: Option<(Uuid, DiskSpace)>,
+}
+
+/// What a path is to this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathStanding {
+    /// None of its log directories.
+    Unknown,
+    /// One that cannot be used.
+    Failed,
+    /// The one with this id.
+    Usable(Uuid),
 }
 
 /// See the module.
@@ -255,6 +266,22 @@ impl Directories {
             ));
         }
         (self.failed_count() == self.all.len()).then(|| "every log directory has failed".to_owned())
+    }
+
+    /// What an absolute path, as DescribeLogDirs tells it, is to this node; `configured` are all its
+    /// directories. Without a look at the disk.
+    pub fn standing(&self, configured: &[PathBuf], path: &Path) -> PathStanding {
+        let is_it = |one: &Path| std::path::absolute(one).is_ok_and(|one| one == path);
+        match self
+            .all
+            .iter()
+            .position(|directory| is_it(directory.path()))
+        {
+            Some(n) if self.is_usable(n) => PathStanding::Usable(self.ids[n]),
+            Some(_) => PathStanding::Failed,
+            None if configured.iter().any(|one| is_it(one)) => PathStanding::Failed,
+            None => PathStanding::Unknown,
+        }
     }
 
     /// How each of `paths` is, which are those of the configuration.

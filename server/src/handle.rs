@@ -4,6 +4,7 @@
 //! as Kafka does for an API that is not enabled.
 
 mod alter_configs;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod client_quotas;
 mod consumer_group;
@@ -99,6 +100,9 @@ pub fn of(api: ApiKey) -> Option<Handler> {
         }
         ApiKey::DescribeConfigs => handler!(describe_configs::describe_configs),
         ApiKey::CreatePartitions => handler!(create_partitions::create_partitions),
+        ApiKey::AlterReplicaLogDirs => {
+            handler!(alter_replica_log_dirs::alter_replica_log_dirs)
+        }
         ApiKey::DescribeLogDirs => handler!(describe_log_dirs::describe_log_dirs),
         ApiKey::ElectLeaders => handler!(elect_leaders::elect_leaders),
         ApiKey::AlterPartitionReassignments => {

@@ -8,6 +8,7 @@
 #![recursion_limit = "256"]
 
 pub mod config;
+pub mod log_levels;
 
 mod append;
 mod authorized_operations;

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 
 use chiplog_tests::java::{Run, Tool, run, run_with_input};
 use chiplog_tests::node::Node;
+use chiplog_tests::raw::Body;
 use chiplog_tests::state::{SOON, reach};
 use tempfile::NamedTempFile;
 
@@ -343,4 +344,31 @@ fn log_directories_are_described_with_their_replicas() {
         "{described}"
     );
     assert!(!log_dirs(&["--describe", "--topic-list", "boats"]).contains("ships-"));
+}
+
+#[test]
+fn a_replica_may_be_asked_to_be_where_it_is_and_nowhere_else() {
+    const ALTER_REPLICA_LOG_DIRS: i16 = 34;
+    let node = Node::start();
+    node.create_topic("ships", 1);
+    let here = node.log_directory().display().to_string();
+    let long = "x".repeat(230);
+    for (path, topic, error) in [
+        (&*here, "ships", 0),
+        (&*here, "boats", 9),      // REPLICA_NOT_AVAILABLE
+        ("/nowhere", "ships", 57), // LOG_DIR_NOT_FOUND
+        (&*here, &*long, 17),      // INVALID_TOPIC_EXCEPTION
+    ] {
+        let body = Body::new().i32(1).string(path).i32(1).string(topic);
+        let mut answer = node
+            .connect()
+            .ask(ALTER_REPLICA_LOG_DIRS, 1, &body.i32(1).i32(0));
+        answer.i32();
+        assert_eq!((answer.i32(), answer.string().as_deref()), (1, Some(topic)));
+        assert_eq!(
+            (answer.i32(), answer.i32(), answer.i16()),
+            (1, 0, error),
+            "{path} {topic}"
+        );
+    }
 }

@@ -5,7 +5,7 @@
 use std::io;
 
 use chiplog_tests::java::{Run, Tool, run};
-use chiplog_tests::node::{Node, Setup};
+use chiplog_tests::node::{Node, Setup, Target};
 use chiplog_tests::raw::{batch, produce_to};
 use chiplog_tests::state::{SOON, reach};
 
@@ -185,4 +185,42 @@ fn broker_settings_that_may_not_change_are_refused_in_kafkas_words() {
         );
     }
     assert_eq!(line_of(&node, &all, "listeners"), None);
+}
+
+#[test]
+fn levels_of_log_lines_change_while_the_node_runs() {
+    let node = Node::start();
+    if node.target() == Target::Kafka {
+        return; // Its loggers are its classes.
+    }
+    let id = broker_id(&node);
+    let loggers = ["--entity-type", "broker-loggers", "--entity-name", &id];
+    assert_eq!(
+        line_of(&node, &loggers, "engine").as_deref(),
+        Some("engine=INFO sensitive=false synonyms={}")
+    );
+    let alter = |what: &[&str]| configs(&node, &[&["--alter"], &loggers[..], what].concat());
+    let set = alter(&["--add-config", "server=DEBUG,engine=WARN"]);
+    assert_eq!(
+        set.succeeded(),
+        format!("Completed updating config for broker-logger {id}.\n")
+    );
+    assert_eq!(
+        line_of(&node, &loggers, "server").as_deref(),
+        Some("server=DEBUG sensitive=false synonyms={}")
+    );
+    let output = node.output();
+    assert!(
+        output.contains("log levels are now info,engine=warn,server=debug"),
+        "{output}"
+    );
+    alter(&["--delete-config", "engine"]).succeeded();
+    assert_eq!(
+        line_of(&node, &loggers, "engine").as_deref(),
+        Some("engine=INFO sensitive=false synonyms={}")
+    );
+    let refused = alter(&["--add-config", "server=LOUD"]);
+    assert_eq!(refused.exit, 1);
+    let reason = "Cannot set the log level of server to LOUD as it is not a supported log level";
+    assert!(refused.errors.contains(reason), "{refused:?}");
 }

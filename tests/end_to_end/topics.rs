@@ -169,7 +169,7 @@ const OF_KRAFT: [&str; 3] = [
 ];
 
 /// What a standalone node has to serve today.
-const SERVED: [&str; 24] = [
+const SERVED: [&str; 25] = [
     "Produce",
     "Fetch",
     "ListOffsets",
@@ -194,6 +194,7 @@ const SERVED: [&str; 24] = [
     "UpdateFeatures",
     "DescribeUserScramCredentials",
     "DescribeLogDirs",
+    "AlterReplicaLogDirs",
 ];
 
 #[test]

@@ -34,11 +34,23 @@ where
     }
 }
 
-/// From now on, the process logs.
+/// From now on, the process logs; what is logged can be changed by whoever may change the node's
+/// settings.
 pub fn begin() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let given = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let (given, filter) = match EnvFilter::try_new(&given) {
+        Ok(filter) if !given.is_empty() => (given, filter),
+        _ => ("info".to_owned(), EnvFilter::new("info")),
+    };
+    let lines = tracing_subscriber::fmt()
         .event_format(KafkaLine)
-        .init();
+        .with_env_filter(filter)
+        .with_filter_reloading();
+    let handle = lines.reload_handle();
+    lines.init();
+    server::log_levels::on_change(&given, move |directives| {
+        if let Err(error) = handle.reload(EnvFilter::new(directives)) {
+            tracing::error!("the log levels cannot be changed: {error}");
+        }
+    });
 }

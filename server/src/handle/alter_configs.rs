@@ -21,11 +21,15 @@ use protocol::messages::incremental_alter_configs::{
 
 use crate::config::describe::BrokerConfig;
 use crate::config::dynamic::{self, Level};
+use crate::log_levels;
 use crate::metadata_log::Change;
 use crate::node::Node;
 use crate::reply_queue::Outcome;
 use crate::request::Request;
 use crate::shard::{METADATA_SHARD, Shard};
+
+/// The resource type of this process's loggers, which have no metadata.
+const BROKER_LOGGER: i8 = 8;
 
 /// Operations of the incremental form.
 const SET: i8 = 0;
@@ -149,8 +153,14 @@ async fn alter(
         let outcome = wanted
             .iter()
             .map(|resource| {
-                records.extend(decide(&node, image, resource, &times)?);
-                Ok(())
+                resource.check(&times)?;
+                match resource.kind {
+                    BROKER_LOGGER => alter_log_levels(&node, resource, validate_only),
+                    _ => {
+                        records.extend(decide(&node, image, resource)?);
+                        Ok(())
+                    }
+                }
             })
             .collect();
         if validate_only {
@@ -164,18 +174,32 @@ async fn alter(
     }
 }
 
-fn decide(
-    node: &Arc<Node>,
-    image: &Image,
-    resource: &Wanted,
-    times: &HashMap<(i8, &str), usize>,
-) -> Result<Vec<Record>, Refusal> {
+/// The levels of this process's log lines, which are in no metadata.
+fn alter_log_levels(node: &Node, resource: &Wanted, validate_only: bool) -> Result<(), Refusal> {
     let invalid = |text: String| Refusal::new(ErrorCode::InvalidRequest, text);
-    if times[&(resource.kind, &*resource.name)] > 1 {
-        let text = "Each resource must appear at most once.";
-        return Err(invalid(text.to_owned()));
+    let Changes::Single(keys) = &resource.changes else {
+        return Err(invalid(format!("Unknown resource type {BROKER_LOGGER}")));
+    };
+    let me = node.broker_id.0;
+    match resource.name.parse::<i32>() {
+        Ok(id) if id == me => {}
+        // Kafka names its own id in both places.
+        Ok(_) => {
+            let text = format!("Unexpected node id. Expected {me}, but received {me}");
+            return Err(invalid(text));
+        }
+        Err(_) => {
+            let name = &resource.name;
+            let text = format!("Node id must be an integer, but it is: {name}");
+            return Err(invalid(text));
+        }
     }
-    resource.check_keys().map_err(invalid)?;
+    let changes = single_changes(keys).map_err(invalid)?;
+    log_levels::alter(&changes, validate_only)
+}
+
+fn decide(node: &Arc<Node>, image: &Image, resource: &Wanted) -> Result<Vec<Record>, Refusal> {
+    let invalid = |text: String| Refusal::new(ErrorCode::InvalidRequest, text);
     let kind = ResourceType::from_wire(resource.kind);
     let Some(kind) = kind.filter(|kind| *kind != ResourceType::Group) else {
         return Err(invalid(format!("Unknown resource type {}", resource.kind)));
@@ -214,7 +238,35 @@ fn check_broker_name(node: &Node, name: &str) -> Result<(), String> {
     }
 }
 
+/// What the operations of the incremental form do.
+fn single_changes(
+    keys: &[(String, i8, Option<String>)],
+) -> Result<Vec<(String, KeyChange)>, String> {
+    let changes = keys.iter().map(|(key, operation, value)| {
+        let value = value.clone().unwrap_or_default();
+        let change = match *operation {
+            SET => KeyChange::Set(value),
+            DELETE => KeyChange::Delete,
+            APPEND => KeyChange::Append(value),
+            SUBTRACT => KeyChange::Subtract(value),
+            other => return Err(format!("Unknown operations type {other}")),
+        };
+        Ok((key.clone(), change))
+    });
+    changes.collect()
+}
+
 impl Wanted {
+    /// What holds for every kind of resource.
+    fn check(&self, times: &HashMap<(i8, &str), usize>) -> Result<(), Refusal> {
+        let invalid = |text: String| Refusal::new(ErrorCode::InvalidRequest, text);
+        if times[&(self.kind, &*self.name)] > 1 {
+            let text = "Each resource must appear at most once.";
+            return Err(invalid(text.to_owned()));
+        }
+        self.check_keys().map_err(invalid)
+    }
+
     /// Each key once, and no null where a value is needed.
     fn check_keys(&self) -> Result<(), String> {
         let keys: Vec<(&str, bool)> = match &self.changes {
@@ -263,20 +315,7 @@ impl Wanted {
                 });
                 Ok(set.chain(gone).collect())
             }
-            Changes::Single(keys) => keys
-                .iter()
-                .map(|(key, operation, value)| {
-                    let value = value.clone().unwrap_or_default();
-                    let change = match *operation {
-                        SET => KeyChange::Set(value),
-                        DELETE => KeyChange::Delete,
-                        APPEND => KeyChange::Append(value),
-                        SUBTRACT => KeyChange::Subtract(value),
-                        other => return Err(format!("Unknown operations type {other}")),
-                    };
-                    Ok((key.clone(), change))
-                })
-                .collect(),
+            Changes::Single(keys) => single_changes(keys),
         }
     }
 }

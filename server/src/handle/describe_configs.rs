@@ -20,6 +20,7 @@ use protocol::messages::describe_configs::{
 use super::walk::breathe;
 
 use crate::config::describe::BrokerConfig;
+use crate::log_levels;
 use crate::reply_queue::Outcome;
 use crate::request::Request;
 use crate::shard::Shard;
@@ -126,7 +127,11 @@ fn entries(
         }
         BROKER_LOGGER => {
             check_own_id(shard, name, &shard.node.broker_id.0.to_string())?;
-            Ok(Vec::new())
+            let levels = log_levels::all().into_iter();
+            let source = ConfigSource::BrokerLogger;
+            Ok(levels
+                .map(|(logger, level)| plain(logger, level, source))
+                .collect())
         }
         _ if name.is_empty() => {
             let text = "Client metrics subscription name must not be empty";
@@ -147,18 +152,26 @@ fn check_own_id(shard: &Shard, name: &str, expected: &str) -> Result<(), (ErrorC
     }
 }
 
-fn client_metrics(image: &Image, name: &str) -> Vec<ConfigEntry> {
-    let settings = image.overrides(ResourceType::ClientMetrics, name);
-    let entries = settings.iter().map(|(key, value)| ConfigEntry {
-        name: key.clone(),
-        value: Some(value.clone()),
-        source: ConfigSource::ClientMetrics,
+/// An entry of which no more is known.
+fn plain(name: &str, value: &str, source: ConfigSource) -> ConfigEntry {
+    ConfigEntry {
+        name: name.to_owned(),
+        value: Some(value.to_owned()),
+        source,
         read_only: false,
         sensitive: false,
         synonyms: Vec::new(),
         kind: None,
         doc: None,
-    });
+    }
+}
+
+fn client_metrics(image: &Image, name: &str) -> Vec<ConfigEntry> {
+    let settings = image.overrides(ResourceType::ClientMetrics, name);
+    let source = ConfigSource::ClientMetrics;
+    let entries = settings
+        .iter()
+        .map(|(key, value)| plain(key, value, source));
     entries.collect()
 }
 
