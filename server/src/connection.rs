@@ -97,12 +97,12 @@ impl Connection {
     async fn read_requests(self: &Rc<Self>, shard: &Rc<Shard>) {
         let mut reader = FrameReader::new(shard.config.socket_request_max_bytes);
         let mut frames = Vec::new();
+        let mut favour = None;
         loop {
             self.replies.wait_below(REQUESTS_IN_FLIGHT_MAX).await;
             let partial = reader.partial_bytes() > 0;
-            shard
-                .wait_for_room(|| partial || !self.replies.is_empty())
-                .await;
+            let holds = || partial || !self.replies.is_empty();
+            shard.wait_for_room(partial, holds, &mut favour).await;
             let (buffer, limit) = reader.take_buffer();
             let (received, buffer) = self.stream.recv_at_most(buffer, limit).await;
             match received {

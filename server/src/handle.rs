@@ -37,6 +37,7 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod partition_reassignments;
+mod portions;
 mod produce;
 mod refusal;
 mod sync_group;
@@ -149,6 +150,15 @@ pub fn count_elements(api: ApiKey, mut decoder: Decoder<'_>, version: i16) -> Op
         }
         ApiKey::FindCoordinator => {
             walk!(messages::find_coordinator::in_frame::FindCoordinatorRequest)
+        }
+        ApiKey::CreateTopics => walk!(messages::create_topics::in_frame::CreateTopicsRequest),
+        ApiKey::DeleteTopics => walk!(messages::delete_topics::in_frame::DeleteTopicsRequest),
+        ApiKey::CreatePartitions => {
+            walk!(messages::create_partitions::in_frame::CreatePartitionsRequest)
+        }
+        ApiKey::AlterConfigs => walk!(messages::alter_configs::in_frame::AlterConfigsRequest),
+        ApiKey::IncrementalAlterConfigs => {
+            walk!(messages::incremental_alter_configs::in_frame::IncrementalAlterConfigsRequest)
         }
         _ => return None,
     };

@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,14 @@ pub struct Room {
     next: Cell<u64>,
     /// One reference for each place that is held; answers may be dropped on another thread.
     held: Arc<()>,
+    /// A second reference while a connection is favoured.
+    favoured: Rc<()>,
+}
+
+/// One connection may receive the rest of its request though the account is full: if all waited
+/// for the others, none would ever have a whole one. Dropped, another one is favoured.
+pub struct Favour {
+    _favoured: Rc<()>,
 }
 
 /// What one large request and its answer cost, in the shard's account until it is dropped.
@@ -56,6 +65,14 @@ impl Room {
     /// Whether somebody waits for a place.
     pub fn is_full(&self) -> bool {
         !self.waiting.borrow().is_empty()
+    }
+
+    /// The favour, if nobody has it.
+    pub fn favour(&self) -> Option<Favour> {
+        let is_free = Rc::strong_count(&self.favoured) == 1;
+        is_free.then(|| Favour {
+            _favoured: self.favoured.clone(),
+        })
     }
 
     fn may_begin(&self, number: u64, bytes: usize) -> bool {

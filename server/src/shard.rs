@@ -28,7 +28,7 @@ use crate::offline;
 use crate::partition::{Partition, PartitionKey};
 use crate::producer_ids::ProducerIds;
 use crate::revival::Turns;
-use crate::room::Room;
+use crate::room::{Favour, Room};
 use crate::watches::Watches;
 
 /// Which shard, from 0.
@@ -208,13 +208,28 @@ impl Shard {
     }
 
     /// Waits while this shard has more in hand than it may. A connection that `holds` nothing, neither
-    /// part of a request nor one that is not answered, may always receive the first bytes of one.
-    pub async fn wait_for_room(&self, holds: impl Fn() -> bool) {
+    /// part of a request nor one that is not answered, may always receive the first bytes of one, and
+    /// one of those that hold a part, the favoured, the rest.
+    pub async fn wait_for_room(
+        &self,
+        is_partial: bool,
+        holds: impl Fn() -> bool,
+        favour: &mut Option<Favour>,
+    ) {
+        if !is_partial {
+            *favour = None;
+        }
         let pool = ring::buffer::pool();
         loop {
             let letters = self.post_office.backlog() >= LETTERS_WAITING_MAX;
             if !letters && (!pool.is_over_limit() || !holds()) {
                 return;
+            }
+            if !letters && is_partial {
+                *favour = favour.take().or_else(|| self.room.favour());
+                if favour.is_some() {
+                    return;
+                }
             }
             ring::timer::sleep(Duration::from_millis(1)).await;
         }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use chiplog_tests::node::{Node, Setup, Target};
 use chiplog_tests::raw::{
-    API_VERSIONS, Body, FETCH, FIND_COORDINATOR, LIST_OFFSETS, METADATA, OFFSET_FOR_LEADER_EPOCH,
-    PRODUCE,
+    API_VERSIONS, Body, CREATE_TOPICS, DELETE_TOPICS, FETCH, FIND_COORDINATOR, LIST_OFFSETS,
+    METADATA, OFFSET_FOR_LEADER_EPOCH, PRODUCE,
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -19,6 +19,9 @@ const TOPIC: &str = "known";
 
 const DELETE_RECORDS: i16 = 21;
 const DESCRIBE_CONFIGS: i16 = 32;
+const ALTER_CONFIGS: i16 = 33;
+const CREATE_PARTITIONS: i16 = 37;
+const INCREMENTAL_ALTER_CONFIGS: i16 = 44;
 
 /// What a request may take, for each byte of its frame, and beyond that: `ARCHITECTURE.md`.
 const TIMES_MAX: u64 = 8;
@@ -260,6 +263,83 @@ fn find_coordinator(same: bool) -> Case {
     }
 }
 
+fn create_topics() -> Case {
+    let count = FRAME_BYTES / 21;
+    let each = many(count, |body, n| {
+        let topic = body.i16(5).raw(&name(n));
+        topic.i32(1).i16(1).i32(0).i32(0)
+    });
+    Case {
+        what: "topics of CreateTopics 1",
+        api_key: CREATE_TOPICS,
+        version: 1,
+        body: Body::new().i32(count as i32).raw(&each.0).i32(1000).i8(0),
+        answer_bytes: None,
+    }
+}
+
+fn create_topics_with_settings() -> Case {
+    let count = FRAME_BYTES / 9;
+    let each = many(count, |body, n| body.i16(5).raw(&name(n)).i16(-1));
+    let topic = Body::new().i32(1).string("t").i32(1).i16(1).i32(0);
+    Case {
+        what: "settings of a topic of CreateTopics 1",
+        api_key: CREATE_TOPICS,
+        version: 1,
+        body: topic.i32(count as i32).raw(&each.0).i32(1000).i8(0),
+        answer_bytes: None,
+    }
+}
+
+fn delete_topics() -> Case {
+    let count = FRAME_BYTES / 7;
+    let each = many(count, |body, n| body.i16(5).raw(&name(n)));
+    Case {
+        what: "names of DeleteTopics 1",
+        api_key: DELETE_TOPICS,
+        version: 1,
+        body: Body::new().i32(count as i32).raw(&each.0).i32(1000),
+        answer_bytes: fixed(4 + 4, 9, count),
+    }
+}
+
+fn create_partitions() -> Case {
+    let count = FRAME_BYTES / 15;
+    let each = many(count, |body, n| body.i16(5).raw(&name(n)).i32(2).i32(-1));
+    Case {
+        what: "topics of CreatePartitions 0",
+        api_key: CREATE_PARTITIONS,
+        version: 0,
+        body: Body::new().i32(count as i32).raw(&each.0).i32(1000).i8(0),
+        answer_bytes: None,
+    }
+}
+
+fn alter_configs(api_key: i16) -> Case {
+    let count = FRAME_BYTES / 12;
+    let each = many(count, |body, n| body.i8(2).i16(5).raw(&name(n)).i32(0));
+    Case {
+        what: "resources of AlterConfigs 0 or IncrementalAlterConfigs 0",
+        api_key,
+        version: 0,
+        body: Body::new().i32(count as i32).raw(&each.0).i8(0),
+        answer_bytes: None,
+    }
+}
+
+fn alter_configs_of_keys() -> Case {
+    let count = FRAME_BYTES / 9;
+    let each = many(count, |body, n| body.i16(5).raw(&name(n)).i16(0));
+    let head = Body::new().i32(1).i8(2).string(TOPIC).i32(count as i32);
+    Case {
+        what: "keys of AlterConfigs 0",
+        api_key: ALTER_CONFIGS,
+        version: 0,
+        body: head.raw(&each.0).i8(0),
+        answer_bytes: None,
+    }
+}
+
 fn assert_bounded(cases: Vec<Case>) -> io::Result<()> {
     let node = Node::start_with(Setup::new().set("num.shards", "1"));
     if node.target() == Target::Kafka {
@@ -378,4 +458,71 @@ fn configs_of_millions_of_resources() -> io::Result<()> {
 #[test]
 fn coordinators_of_millions_of_groups() -> io::Result<()> {
     assert_bounded(vec![find_coordinator(true), find_coordinator(false)])
+}
+
+#[test]
+fn changes_of_millions_of_topics() -> io::Result<()> {
+    assert_bounded(vec![
+        create_topics(),
+        create_topics_with_settings(),
+        delete_topics(),
+        create_partitions(),
+        alter_configs(ALTER_CONFIGS),
+        alter_configs(INCREMENTAL_ALTER_CONFIGS),
+        alter_configs_of_keys(),
+    ])
+}
+
+#[test]
+fn many_large_requests_at_a_time_wait_for_one_another() -> io::Result<()> {
+    const CONNECTIONS: usize = 40;
+    const LIMIT_BYTES: u64 = 32 * MIB;
+    // What the node keeps of buffers for the next requests.
+    const KEPT_BYTES: u64 = 64 * MIB;
+    let limit = LIMIT_BYTES.to_string();
+    let setup = Setup::new().set("num.shards", "1");
+    let setup = setup.set("socket.request.max.bytes", "16000000");
+    let node = Node::start_with(setup.set("queued.max.request.bytes", &limit));
+    if node.target() == Target::Kafka {
+        return Ok(());
+    }
+    let frame = fetch(0, "unknown");
+    let count = FRAME_BYTES / 16 / 4;
+    let head = frame.body.0.len() - 16 * (FRAME_BYTES / 16);
+    let mut body = Body(frame.body.0[..head + 16 * count].to_vec());
+    body.0[head - 4..head].copy_from_slice(&(count as i32).to_be_bytes());
+    let before = node.reset_peak_bytes();
+    let (answered, waited) = while_witnessed(&node, || {
+        thread::scope(|scope| {
+            let asked: Vec<_> = (0..CONNECTIONS)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut client = node.connect();
+                        client.be_patient(Duration::from_secs(300))?;
+                        client.send(frame.api_key, frame.version, &body)?;
+                        Ok::<_, io::Error>(client.receive()?.map(|answer| answer.len()))
+                    })
+                })
+                .collect();
+            let answers = asked
+                .into_iter()
+                .map(|asked| asked.join().expect("it ends"));
+            answers.collect::<io::Result<Vec<_>>>()
+        })
+    })?;
+    let whole = fixed(4 + 2 + 7 + 4, 18, count);
+    assert!(answered.iter().all(|bytes| *bytes == whole), "{answered:?}");
+    let grown = node.peak_bytes().saturating_sub(before);
+    let all = (CONNECTIONS * body.0.len()) as u64;
+    println!(
+        "{CONNECTIONS} frames, {} MiB in all: {} MiB of memory, others waited {waited:?}",
+        all / MIB,
+        grown / MIB
+    );
+    let one = TIMES_MAX * body.0.len() as u64;
+    assert!(
+        grown <= LIMIT_BYTES + KEPT_BYTES + one + BEYOND_BYTES,
+        "{all} bytes at a time took {grown} bytes"
+    );
+    Ok(())
 }

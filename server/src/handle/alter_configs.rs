@@ -14,10 +14,12 @@ use controller::alter_configs::{
 use controller::image::ResourceType;
 use controller::{Decision, Image, Record, Refusal};
 use protocol::error::ErrorCode;
-use protocol::messages::alter_configs::{self as whole, AlterConfigsRequest, AlterConfigsResponse};
+use protocol::messages::alter_configs::{self as whole, AlterConfigsResponse};
 use protocol::messages::incremental_alter_configs::{
-    self as single, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    self as single, IncrementalAlterConfigsResponse,
 };
+
+use super::portions::Portions;
 
 use crate::config::describe::BrokerConfig;
 use crate::config::dynamic::{self, Level};
@@ -38,14 +40,12 @@ const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 
 /// What is to become of one resource.
-#[derive(Clone)]
 struct Wanted {
     kind: i8,
     name: String,
     changes: Changes,
 }
 
-#[derive(Clone)]
 enum Changes {
     /// These, and no other override.
     Whole(Vec<(String, Option<String>)>),
@@ -53,77 +53,108 @@ enum Changes {
     Single(Vec<(String, i8, Option<String>)>),
 }
 
+/// So many settings of one resource are looked at: there are far fewer, so that among them is one
+/// that is unknown or named twice.
+const CONFIGS_MAX: usize = 1000;
+
 /// Answers an IncrementalAlterConfigs request.
 pub async fn incremental_alter_configs(shard: Rc<Shard>, request: Request) -> Outcome {
-    let body = match request.body(IncrementalAlterConfigsRequest::decode) {
+    let body = match request.body(single::in_frame::IncrementalAlterConfigsRequest::decode) {
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
-    let text = |value: &Cow<'_, str>| value.to_string();
-    let wanted = body.resources.iter().map(|resource| Wanted {
-        kind: resource.resource_type,
-        name: text(&resource.resource_name),
-        changes: Changes::Single(
-            resource
-                .configs
-                .iter()
-                .map(|config| {
-                    let value = config.value.as_ref().map(text);
-                    (text(&config.name), config.config_operation, value)
-                })
-                .collect(),
-        ),
-    });
-    let wanted: Vec<Wanted> = wanted.collect();
-    let results = alter(&shard, wanted.clone(), body.validate_only).await;
-    let responses = wanted.into_iter().zip(results).map(|(resource, result)| {
-        single::AlterConfigsResourceResponse {
-            error_code: code(&result),
-            error_message: message(result),
-            resource_type: resource.kind,
-            resource_name: Cow::Owned(resource.name),
+    let version = request.version();
+    let mut encoder = request.begin_reply();
+    let response = IncrementalAlterConfigsResponse::default();
+    response.begin(&mut encoder, version, body.resources.len());
+    let (begins_at, mut answered) = (encoder.len(), 0);
+    let mut portions = Portions::new(
+        &body.resources,
+        |resource| (resource.resource_type, resource.resource_name),
+        |resource| 1 + resource.configs.len().min(CONFIGS_MAX),
+    )
+    .await;
+    while let Some(resources) = portions.next().await {
+        let wanted = resources.iter().map(|resource| Wanted {
+            kind: resource.resource_type,
+            name: resource.resource_name.to_string(),
+            changes: Changes::Single(
+                resource
+                    .configs
+                    .iter()
+                    .take(CONFIGS_MAX)
+                    .map(|config| {
+                        let value = config.value.map(Cow::into_owned);
+                        (config.name.into_owned(), config.config_operation, value)
+                    })
+                    .collect(),
+            ),
+        });
+        let results = alter(&shard, wanted.collect(), body.validate_only).await;
+        for (resource, result) in resources.into_iter().zip(results) {
+            let told = single::AlterConfigsResourceResponse {
+                error_code: code(&result),
+                error_message: message(result).filter(|_| request.has_room_for_texts(&encoder)),
+                resource_type: resource.resource_type,
+                resource_name: resource.resource_name,
+            };
+            told.write(&mut encoder, version);
+            answered += 1;
         }
-    });
-    let response = IncrementalAlterConfigsResponse {
-        responses: responses.collect(),
-        ..Default::default()
-    };
-    request.reply(&response, IncrementalAlterConfigsResponse::encode)
+    }
+    encoder.recount(begins_at, body.resources.len(), answered);
+    response.end_responses(&mut encoder, version);
+    request.finish_reply(encoder)
 }
 
 /// Answers an AlterConfigs request.
 pub async fn alter_configs(shard: Rc<Shard>, request: Request) -> Outcome {
-    let body = match request.body(AlterConfigsRequest::decode) {
+    let body = match request.body(whole::in_frame::AlterConfigsRequest::decode) {
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
-    let text = |value: &Cow<'_, str>| value.to_string();
-    let wanted = body.resources.iter().map(|resource| Wanted {
-        kind: resource.resource_type,
-        name: text(&resource.resource_name),
-        changes: Changes::Whole(
-            resource
-                .configs
-                .iter()
-                .map(|config| (text(&config.name), config.value.as_ref().map(text)))
-                .collect(),
-        ),
-    });
-    let wanted: Vec<Wanted> = wanted.collect();
-    let results = alter(&shard, wanted.clone(), body.validate_only).await;
-    let responses = wanted.into_iter().zip(results).map(|(resource, result)| {
-        whole::AlterConfigsResourceResponse {
-            error_code: code(&result),
-            error_message: message(result),
-            resource_type: resource.kind,
-            resource_name: Cow::Owned(resource.name),
+    let version = request.version();
+    let mut encoder = request.begin_reply();
+    let response = AlterConfigsResponse::default();
+    response.begin(&mut encoder, version, body.resources.len());
+    let (begins_at, mut answered) = (encoder.len(), 0);
+    let mut portions = Portions::new(
+        &body.resources,
+        |resource| (resource.resource_type, resource.resource_name),
+        |resource| 1 + resource.configs.len().min(CONFIGS_MAX),
+    )
+    .await;
+    while let Some(resources) = portions.next().await {
+        let wanted = resources.iter().map(|resource| Wanted {
+            kind: resource.resource_type,
+            name: resource.resource_name.to_string(),
+            changes: Changes::Whole(
+                resource
+                    .configs
+                    .iter()
+                    .take(CONFIGS_MAX)
+                    .map(|config| {
+                        let value = config.value.map(Cow::into_owned);
+                        (config.name.into_owned(), value)
+                    })
+                    .collect(),
+            ),
+        });
+        let results = alter(&shard, wanted.collect(), body.validate_only).await;
+        for (resource, result) in resources.into_iter().zip(results) {
+            let told = whole::AlterConfigsResourceResponse {
+                error_code: code(&result),
+                error_message: message(result).filter(|_| request.has_room_for_texts(&encoder)),
+                resource_type: resource.resource_type,
+                resource_name: resource.resource_name,
+            };
+            told.write(&mut encoder, version);
+            answered += 1;
         }
-    });
-    let response = AlterConfigsResponse {
-        responses: responses.collect(),
-        ..Default::default()
-    };
-    request.reply(&response, AlterConfigsResponse::encode)
+    }
+    encoder.recount(begins_at, body.resources.len(), answered);
+    response.end_responses(&mut encoder, version);
+    request.finish_reply(encoder)
 }
 
 fn code(result: &Result<(), Refusal>) -> i16 {

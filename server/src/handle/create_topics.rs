@@ -6,21 +6,28 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use controller::config_source::ConfigEntry;
-use controller::topics::Mode;
 use controller::topics::create::{Created, NewTopic, Results};
+use controller::topics::{Mode, RECORDS_PER_REQUEST_MAX};
 use controller::{Refusal, topic_name};
 use protocol::error::ErrorCode;
 use protocol::ids::BrokerId;
+use protocol::messages::create_topics::in_frame::{CreatableTopic, CreateTopicsRequest};
 use protocol::messages::create_topics::{
-    CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
-    CreateTopicsResponse,
+    CreatableTopicConfigs, CreatableTopicResult, CreateTopicsResponse,
 };
+use protocol::wire::Elements;
+
+use super::portions::Portions;
 
 use crate::entropy::random_u64;
 use crate::metadata_log::Change;
 use crate::reply_queue::Outcome;
 use crate::request::Request;
 use crate::shard::{METADATA_SHARD, Shard};
+
+/// So many settings of one topic are looked at: there are far fewer, so that among them is one that
+/// is unknown or named twice.
+const CONFIGS_MAX: usize = 1000;
 
 /// Answers a CreateTopics request.
 pub async fn create_topics(shard: Rc<Shard>, request: Request) -> Outcome {
@@ -33,40 +40,81 @@ pub async fn create_topics(shard: Rc<Shard>, request: Request) -> Outcome {
     } else {
         Mode::Commit
     };
-    let mut topics: Vec<CreatableTopicResult<'_>> = Vec::new();
+    let version = request.version();
+    let mut encoder = request.begin_reply();
+    let response = CreateTopicsResponse::default();
+    response.begin(&mut encoder, version, body.topics.len());
+    let (begins_at, mut answered) = (encoder.len(), 0);
+    let mut portions = Portions::new(
+        &body.topics,
+        |topic| topic.name,
+        |topic| 1 + topic.assignments.len() + topic.configs.len(),
+    )
+    .await;
+    let too_large = partitions_at_least(&body) > RECORDS_PER_REQUEST_MAX;
+    while let Some(topics) = portions.next().await {
+        for mut result in create_portion(&shard, &topics, mode, too_large, version).await {
+            if !request.has_room_for_texts(&encoder) {
+                result.error_message = None;
+            }
+            result.write(&mut encoder, version);
+            answered += 1;
+        }
+    }
+    encoder.recount(begins_at, body.topics.len(), answered);
+    response.end_topics(&mut encoder, version);
+    request.finish_reply(encoder)
+}
+
+/// How many partitions the topics have, where each has at least one.
+fn partitions_at_least(body: &CreateTopicsRequest<'_>) -> usize {
+    let partitions = body.topics.iter().map(|topic| match topic.num_partitions {
+        _ if !topic.assignments.is_empty() => topic.assignments.len(),
+        asked => usize::try_from(asked).unwrap_or(1),
+    });
+    partitions.fold(0, usize::saturating_add)
+}
+
+async fn create_portion<'a>(
+    shard: &Rc<Shard>,
+    portion: &[CreatableTopic<'a>],
+    mode: Mode,
+    too_large: bool,
+    version: i16,
+) -> Vec<CreatableTopicResult<'a>> {
+    let mut topics: Vec<CreatableTopicResult<'a>> = Vec::new();
     let mut allowed = Vec::new();
     let mut times: HashMap<&str, usize> = HashMap::new();
-    for topic in &body.topics {
+    for topic in portion {
         *times.entry(&topic.name).or_default() += 1;
     }
     let mut refused_names = HashSet::new();
-    for topic in &body.topics {
+    for topic in portion {
         match prohibited(&topic.name, times[&*topic.name]) {
             Some(refusal) if refused_names.insert(&topic.name) => {
                 topics.push(refused(&topic.name, &refusal));
             }
             Some(_) => {}
+            None if too_large => {
+                topics.push(refused(&topic.name, &controller::topics::too_large()))
+            }
             None => allowed.push(new_topic(topic)),
         }
     }
     if !allowed.is_empty() {
         let names: Vec<String> = allowed.iter().map(|topic| topic.name.clone()).collect();
-        match create(&shard, allowed, mode).await {
+        match create(shard, allowed, mode).await {
             Err(refusal) => {
                 let all = names.into_iter();
                 topics.extend(all.map(|name| refused(&Cow::Owned(name), &refusal)));
             }
             Ok(results) => topics.extend(results.into_iter().map(|(name, result)| match result {
                 Err(refusal) => refused(&Cow::Owned(name), &refusal),
-                Ok(created) => told(name, created, request.version()),
+                Ok(created) => told(name, created, version),
             })),
         }
     }
-    let response = CreateTopicsResponse {
-        topics,
-        ..Default::default()
-    };
-    request.reply(&response, CreateTopicsResponse::encode)
+    topics
 }
 
 /// Creates topics; one result a topic, or why none was looked at.
@@ -97,7 +145,7 @@ fn prohibited(name: &str, times: usize) -> Option<Refusal> {
 }
 
 fn new_topic(topic: &CreatableTopic<'_>) -> NewTopic {
-    let brokers = |ids: &[i32]| ids.iter().map(|id| BrokerId(*id)).collect();
+    let brokers = |ids: Elements<'_, i32>| ids.iter().map(BrokerId).collect();
     NewTopic {
         name: topic.name.to_string(),
         partitions: topic.num_partitions,
@@ -105,11 +153,12 @@ fn new_topic(topic: &CreatableTopic<'_>) -> NewTopic {
         assignments: topic
             .assignments
             .iter()
-            .map(|assignment| (assignment.partition_index, brokers(&assignment.broker_ids)))
+            .map(|assignment| (assignment.partition_index, brokers(assignment.broker_ids)))
             .collect(),
         configs: topic
             .configs
             .iter()
+            .take(CONFIGS_MAX)
             .map(|config| {
                 (
                     config.name.to_string(),

@@ -6,9 +6,14 @@ use std::rc::Rc;
 use controller::topics::delete::{Deleted, Doomed, delete};
 use protocol::error::ErrorCode;
 use protocol::ids::Uuid;
+use protocol::messages::delete_topics::in_frame::DeleteTopicsRequest;
 use protocol::messages::delete_topics::{
-    DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse,
+    DeletableTopicResult, DeleteTopicState, DeleteTopicsResponse,
 };
+use protocol::wire::Encoder;
+
+use super::portions::Portions;
+use super::walk::breathe;
 
 use crate::metadata_log::Change;
 use crate::reply_queue::Outcome;
@@ -28,61 +33,99 @@ pub async fn delete_topics(shard: Rc<Shard>, request: Request) -> Outcome {
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
-    let doomed = doomed(&body, request.version());
-    if doomed
-        .iter()
-        .any(|topic| topic.name.is_some() && !topic.id.is_zero())
-    {
-        let reason = "Topic name and topic ID can not both be specified.";
-        return Outcome::Close(reason.to_owned());
+    let mut encoder = request.begin_reply();
+    let response = DeleteTopicsResponse::default();
+    let count = body.topics.len() + body.topic_names.len();
+    response.begin(&mut encoder, request.version(), count);
+    let mut reply = Reply {
+        shard: &shard,
+        request: &request,
+        begins_at: encoder.len(),
+        encoder,
+        answered: 0,
+    };
+    if request.version() >= BY_ID_SINCE {
+        for (n, topic) in body.topics.iter().enumerate() {
+            if topic.name.is_some() && !topic.topic_id.is_zero() {
+                let reason = "Topic name and topic ID can not both be specified.";
+                return Outcome::Close(reason.to_owned());
+            }
+            breathe(n).await;
+        }
+        let key = |topic: DeleteTopicState<'_>| (topic.name.map(Cow::into_owned), topic.topic_id);
+        let mut portions = Portions::new(&body.topics, key, |_| 1).await;
+        while let Some(topics) = portions.next().await {
+            let doomed = topics.into_iter().map(|topic| Doomed {
+                name: topic.name.map(Cow::into_owned),
+                id: topic.topic_id,
+            });
+            reply.delete(doomed.collect()).await;
+        }
+    } else {
+        let mut portions = Portions::new(&body.topic_names, |name| name, |_| 1).await;
+        while let Some(names) = portions.next().await {
+            let doomed = names.into_iter().map(|name| Doomed {
+                name: Some(name.into_owned()),
+                id: Uuid::ZERO,
+            });
+            reply.delete(doomed.collect()).await;
+        }
     }
-    let responses = if !shard.config.delete_topic_enable {
-        let error = match request.version() {
+    let mut encoder = reply.encoder;
+    encoder.recount(reply.begins_at, count, reply.answered);
+    response.end_responses(&mut encoder, request.version());
+    request.finish_reply(encoder)
+}
+
+/// The answer, as far as it is written.
+struct Reply<'a> {
+    shard: &'a Rc<Shard>,
+    request: &'a Request,
+    encoder: Encoder,
+    begins_at: usize,
+    answered: usize,
+}
+
+impl Reply<'_> {
+    /// Deletes a portion of the topics and says what became of them.
+    async fn delete(&mut self, doomed: Vec<Doomed>) {
+        for mut result in delete_portion(self.shard, self.request.version(), doomed).await {
+            if !self.request.has_room_for_texts(&self.encoder) {
+                result.error_message = None;
+            }
+            result.write(&mut self.encoder, self.request.version());
+            self.answered += 1;
+        }
+    }
+}
+
+async fn delete_portion(
+    shard: &Rc<Shard>,
+    version: i16,
+    doomed: Vec<Doomed>,
+) -> Vec<DeletableTopicResult<'static>> {
+    if !shard.config.delete_topic_enable {
+        let error = match version {
             ..DISABLED_SINCE => ErrorCode::InvalidRequest,
             _ => ErrorCode::TopicDeletionDisabled,
         };
-        doomed
+        return doomed
             .into_iter()
             .map(|topic| result(topic.name, topic.id, error, None))
-            .collect()
-    } else {
-        let asked: Vec<Doomed> = doomed.clone();
-        let change = Change::new(move |image| Ok(delete(image, &asked)));
-        match shard.ask(METADATA_SHARD, change).await {
-            Ok(deleted) => deleted
-                .into_iter()
-                .map(|topic| told(topic, request.version()))
-                .collect(),
-            Err(refusal) => doomed
-                .into_iter()
-                .map(|topic| result(topic.name, topic.id, refusal.code, refusal.message.clone()))
-                .collect(),
-        }
-    };
-    let response = DeleteTopicsResponse {
-        responses,
-        ..Default::default()
-    };
-    request.reply(&response, DeleteTopicsResponse::encode)
-}
-
-fn doomed(body: &DeleteTopicsRequest<'_>, version: i16) -> Vec<Doomed> {
-    if version >= BY_ID_SINCE {
-        let topics = body.topics.iter();
-        return topics
-            .map(|topic| Doomed {
-                name: topic.name.as_ref().map(ToString::to_string),
-                id: topic.topic_id,
-            })
             .collect();
     }
-    let names = body.topic_names.iter();
-    names
-        .map(|name| Doomed {
-            name: Some(name.to_string()),
-            id: Uuid::ZERO,
-        })
-        .collect()
+    let asked: Vec<Doomed> = doomed.clone();
+    let change = Change::new(move |image| Ok(delete(image, &asked)));
+    match shard.ask(METADATA_SHARD, change).await {
+        Ok(deleted) => deleted
+            .into_iter()
+            .map(|topic| told(topic, version))
+            .collect(),
+        Err(refusal) => doomed
+            .into_iter()
+            .map(|topic| result(topic.name, topic.id, refusal.code, refusal.message.clone()))
+            .collect(),
+    }
 }
 
 fn told(topic: Deleted, version: i16) -> DeletableTopicResult<'static> {
