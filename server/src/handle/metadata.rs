@@ -32,6 +32,8 @@ const BY_ID_SINCE: i16 = 12;
 
 /// How many topics are created together.
 const CREATED_TOGETHER_MAX: usize = 1000;
+/// How much of an answer is written before others work.
+const BYTES_A_TURN: usize = 256 * 1024;
 /// What a topic and a partition take in an answer, about: to wait for the memory before it is written.
 const TOPIC_BYTES: usize = 100;
 const PARTITION_BYTES: usize = 50;
@@ -102,6 +104,7 @@ pub async fn metadata(shard: Rc<Shard>, request: Request) -> Outcome {
         },
         version,
         count: 0,
+        breathed_at: begins_at,
         encoder: &mut encoder,
     };
     topics.write(&wanted).await;
@@ -193,6 +196,8 @@ struct Topics<'a> {
     operations: i32,
     version: i16,
     count: usize,
+    /// How long the answer was when others last worked.
+    breathed_at: usize,
     encoder: &'a mut Encoder,
 }
 
@@ -202,7 +207,7 @@ impl Topics<'_> {
             Wanted::All => {
                 for (n, topic) in self.image.topics().enumerate() {
                     self.put(known(self.shard, topic));
-                    breathe(n).await;
+                    self.breathe(n).await;
                 }
             }
             Wanted::ById(topics) => {
@@ -230,8 +235,17 @@ impl Topics<'_> {
             if names.add(place, &key_at(place), &key_at) == Seen::First {
                 put(self, topic);
             }
-            breathe(n).await;
+            self.breathe(n).await;
         }
+    }
+
+    /// Lets others work after so many topics, or so many bytes: topics have few partitions or many.
+    async fn breathe(&mut self, n: usize) {
+        if self.encoder.len() - self.breathed_at >= BYTES_A_TURN {
+            self.breathed_at = self.encoder.len();
+            ring::yield_now().await;
+        }
+        breathe(n).await;
     }
 
     fn put_by_id(&mut self, wanted: MetadataRequestTopic<'_>) {
