@@ -18,6 +18,8 @@ pub struct AppendPart {
     pub key: PartitionKey,
     /// A record set of format 2, as it came.
     pub batches: Bytes,
+    /// What the client may write.
+    pub origin: Origin,
 }
 
 /// One produce request's parts for one shard; answered with an outcome a part, in order.
@@ -35,6 +37,13 @@ impl Question for AppendQuestion {
 
     fn serve(self, shard: &Rc<Shard>, done: Done<Vec<AppendOutcome>>) {
         let gather = Gather::new(self.parts.len(), |outcomes| done.put(outcomes));
+        self.append(shard, &gather);
+    }
+}
+
+impl AppendQuestion {
+    /// Appends each part; its outcome goes into its slot.
+    pub fn append(self, shard: &Rc<Shard>, gather: &Rc<Gather<AppendOutcome>>) {
         for (slot, part) in self.parts.into_iter().enumerate() {
             let refused = match shard.partition(&part.key) {
                 // Its log could not be opened; or whoever asks had not heard yet that it is gone.
@@ -56,7 +65,7 @@ impl Question for AppendQuestion {
                                 gather: gather.clone(),
                                 slot,
                             };
-                            partition.append(part.batches, Origin::Client, wait);
+                            partition.append(part.batches, part.origin, wait);
                             None
                         }
                     }

@@ -10,6 +10,7 @@ mod driver;
 pub mod groups;
 pub mod internal_topic;
 mod load;
+pub mod transactions;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -27,6 +28,8 @@ use crate::partition::{Partition, PartitionKey};
 use crate::scatter::Scatter;
 use crate::shard::Shard;
 pub use driver::Driver;
+use groups::Groups;
+use transactions::Transactions;
 
 /// What a request comes to: the machine's reply, or why the machine was not asked.
 pub type Answer<C> = Result<<C as Machine>::Reply, ErrorCode>;
@@ -37,7 +40,7 @@ pub trait Coordinator: Machine<Request: Send, Reply: Send> + Sized + 'static {
     const TOPIC: &'static str;
 
     /// The machine of one partition, before anything is replayed into it.
-    fn new(shard: &Shard, partition: PartitionIndex) -> Self;
+    fn new(shard: &Shard, partition: &Partition) -> Self;
 
     /// This shard's drivers.
     fn drivers(shard: &Shard) -> &Drivers<Self>;
@@ -102,21 +105,27 @@ impl<C: Coordinator> Drivers<C> {
 
 /// Takes note of a partition that is now on this shard.
 pub fn partition_came(shard: &Rc<Shard>, partition: &Rc<Partition>) {
-    if *partition.topic == *groups::Groups::TOPIC {
-        shard.groups.begin(shard, partition);
+    match &*partition.topic {
+        Groups::TOPIC => shard.groups.begin(shard, partition),
+        Transactions::TOPIC => shard.transactions.begin(shard, partition),
+        _ => {}
     }
 }
 
 /// Takes note of a partition that leaves this shard.
 pub fn partition_goes(shard: &Shard, partition: &Partition) {
-    if *partition.topic == *groups::Groups::TOPIC {
-        shard.groups.end(&partition.key);
+    match &*partition.topic {
+        Groups::TOPIC => shard.groups.end(&partition.key),
+        Transactions::TOPIC => shard.transactions.end(&partition.key),
+        _ => {}
     }
 }
 
 /// The node stops: requests that wait are answered, and no new ones are taken.
 pub fn end_all(shard: &Shard) {
     shard.groups.all().iter().for_each(|driver| driver.end());
+    let transactions = shard.transactions.all();
+    transactions.iter().for_each(|driver| driver.end());
 }
 
 /// Asks the machine of a partition, on whatever shard it is.

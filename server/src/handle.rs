@@ -3,6 +3,8 @@
 //! ApiVersions advertises exactly what has a handler; a request without one closes the connection,
 //! as Kafka does for an API that is not enabled.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod alter_replica_log_dirs;
 mod api_versions;
@@ -17,10 +19,13 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
+mod describe_transactions;
 mod describe_user_scram_credentials;
 mod elect_leaders;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -30,6 +35,7 @@ mod leave_group;
 mod list_groups;
 mod list_offsets;
 mod list_segment_offsets;
+mod list_transactions;
 mod metadata;
 mod names;
 mod offset_commit;
@@ -45,6 +51,7 @@ mod txn_offset_commit;
 mod unregister_broker;
 mod update_features;
 mod walk;
+mod write_txn_markers;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -95,6 +102,10 @@ pub fn of(api: ApiKey) -> Option<Handler> {
         ApiKey::OffsetForLeaderEpoch => {
             handler!(offset_for_leader_epoch::offset_for_leader_epoch)
         }
+        ApiKey::AddPartitionsToTxn => handler!(add_partitions_to_txn::add_partitions_to_txn),
+        ApiKey::AddOffsetsToTxn => handler!(add_offsets_to_txn::add_offsets_to_txn),
+        ApiKey::EndTxn => handler!(end_txn::end_txn),
+        ApiKey::WriteTxnMarkers => handler!(write_txn_markers::write_txn_markers),
         ApiKey::AlterConfigs => handler!(alter_configs::alter_configs),
         ApiKey::IncrementalAlterConfigs => {
             handler!(alter_configs::incremental_alter_configs)
@@ -120,6 +131,9 @@ pub fn of(api: ApiKey) -> Option<Handler> {
         ApiKey::DescribeQuorum => handler!(describe_quorum::describe_quorum),
         ApiKey::UpdateFeatures => handler!(update_features::update_features),
         ApiKey::DescribeCluster => handler!(describe_cluster::describe_cluster),
+        ApiKey::DescribeProducers => handler!(describe_producers::describe_producers),
+        ApiKey::DescribeTransactions => handler!(describe_transactions::describe_transactions),
+        ApiKey::ListTransactions => handler!(list_transactions::list_transactions),
         ApiKey::UnregisterBroker => handler!(unregister_broker::unregister_broker),
         ApiKey::DescribeTopicPartitions => {
             handler!(describe_topic_partitions::describe_topic_partitions)

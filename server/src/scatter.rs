@@ -35,6 +35,15 @@ impl<P, A> Scatter<P, A> {
         self.answers.push(None);
     }
 
+    /// The same with other answers in the places that are answered already.
+    pub fn map_answers<B>(self, map: impl Fn(A) -> B) -> Scatter<P, B> {
+        let answers = self.answers.into_iter();
+        Scatter {
+            by_shard: self.by_shard,
+            answers: answers.map(|answer| answer.map(&map)).collect(),
+        }
+    }
+
     /// How many shards are to be asked.
     pub fn shards_asked(&self) -> usize {
         self.by_shard

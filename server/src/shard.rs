@@ -18,7 +18,7 @@ use ring::event::Event;
 
 use crate::config::ServerConfig;
 use crate::connection::Connection;
-use crate::coordination::{self, Drivers, groups::Groups};
+use crate::coordination::{self, Drivers, groups::Groups, transactions::Transactions};
 use crate::fetch_session::{FetchSessions, FetchTarget, Naming};
 use crate::fetch_waits::FetchWaits;
 use crate::mail::PostOffice;
@@ -67,6 +67,8 @@ pub struct Shard {
     pub producer_ids: ProducerIds,
     /// The group coordinators of this shard's partitions.
     pub groups: Drivers<Groups>,
+    /// The transaction coordinators of this shard's partitions.
+    pub transactions: Drivers<Transactions>,
     /// On [`METADATA_SHARD`] only.
     pub metadata: Option<Rc<MetadataLog>>,
     /// Whose turn it is to begin a large request.
@@ -110,6 +112,7 @@ impl Shard {
             watches: Watches::default(),
             producer_ids: ProducerIds::default(),
             groups: Drivers::default(),
+            transactions: Drivers::default(),
             metadata,
             room: Room::default(),
             turns: Turns::default(),

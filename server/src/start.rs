@@ -33,7 +33,7 @@ use crate::partition::{Partition, PartitionKey};
 use crate::quorum::{self, LedLog, QuorumError};
 use crate::replay::{ReplayFailure, replay};
 use crate::shard::{METADATA_SHARD, Shard, ShardId, owner};
-use crate::{checkpoints, cleaner, retention, revival, stop};
+use crate::{checkpoints, cleaner, producer_expiry, retention, revival, stop};
 
 /// Unused buffer memory that all shards together keep for re-use.
 const BUFFER_BYTES_CACHED_MAX: usize = 64 << 20;
@@ -282,6 +282,7 @@ fn run_shard(
         let (shard, mailbox) = build(seed, &ended);
         ring::spawn(drain(shard.clone(), mailbox));
         ring::spawn(shard.clone().expire_forever());
+        ring::spawn(producer_expiry::forget_forever(shard.clone()));
         ring::spawn(retention::enforce_forever(shard.clone()));
         ring::spawn(revival::revive_forever(shard.clone()));
         if shard.id == METADATA_SHARD {

@@ -27,4 +27,5 @@ mod retention;
 mod round_trip;
 mod swap;
 mod topics;
+mod transactions;
 mod waiting;

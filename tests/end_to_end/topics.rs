@@ -169,7 +169,7 @@ const OF_KRAFT: [&str; 3] = [
 ];
 
 /// What a standalone node has to serve today.
-const SERVED: [&str; 25] = [
+const SERVED: [&str; 32] = [
     "Produce",
     "Fetch",
     "ListOffsets",
@@ -195,6 +195,13 @@ const SERVED: [&str; 25] = [
     "DescribeUserScramCredentials",
     "DescribeLogDirs",
     "AlterReplicaLogDirs",
+    "AddPartitionsToTxn",
+    "AddOffsetsToTxn",
+    "EndTxn",
+    "WriteTxnMarkers",
+    "DescribeProducers",
+    "DescribeTransactions",
+    "ListTransactions",
 ];
 
 #[test]

@@ -65,11 +65,15 @@ enum Stage {
     Ended,
 }
 
+/// What became of an effect.
+type Tell<C> = Box<dyn FnOnce(&mut C, TimestampMs, &mut Vec<Action<C>>)>;
+
 enum Event<C: Coordinator> {
     Loaded,
     Request(Token, C::Request),
     Appended(WriteId, Result<Offset, ErrorCode>),
     Marker(Producer, TransactionResult, Offset),
+    Told(Tell<C>),
     Time,
     End,
 }
@@ -94,7 +98,7 @@ impl<C: Coordinator> Driver<C> {
             shard: shard.clone(),
             partition: partition.clone(),
             state: RefCell::new(State {
-                machine: C::new(shard, partition.key.partition),
+                machine: C::new(shard, partition),
                 stage: Stage::Loading,
                 waiting: HashMap::new(),
                 next_token: 0,
@@ -154,6 +158,14 @@ impl<C: Coordinator> Driver<C> {
         if self.state.borrow().stage == Stage::Serving {
             self.handle(Event::Marker(producer, result, at));
         }
+    }
+
+    /// Tells the machine what became of an effect; nobody, if the driver has ended meanwhile.
+    pub fn tell(
+        self: &Rc<Self>,
+        tell: impl FnOnce(&mut C, TimestampMs, &mut Vec<Action<C>>) + 'static,
+    ) {
+        self.handle(Event::Told(Box::new(tell)));
     }
 
     /// Takes no more requests, and ends once the appends under way are done.
@@ -252,6 +264,11 @@ impl<C: Coordinator> Driver<C> {
             }
             Event::Marker(producer, result, at) => {
                 state.machine.replay_marker(producer, result, at)
+            }
+            Event::Told(tell) => {
+                if matches!(state.stage, Stage::Serving | Stage::Ending) {
+                    tell(&mut state.machine, now, out);
+                }
             }
             Event::Time => {
                 if state.stage == Stage::Serving {

@@ -9,12 +9,12 @@ use coordinator::group::request::{Reply, Request};
 use coordinator::machine::Producer;
 use protocol::batch::control::TransactionResult;
 use protocol::error::ErrorCode;
-use protocol::ids::{Offset, PartitionIndex};
+use protocol::ids::Offset;
 
 use super::internal_topic::partition_of;
 use super::{AppendSettings, Coordinator, Driver, Drivers, consult, consult_each};
 use crate::gather::Gather;
-use crate::partition::PartitionKey;
+use crate::partition::{Partition, PartitionKey};
 use crate::shard::Shard;
 
 pub use coordinator::group::Groups;
@@ -22,7 +22,7 @@ pub use coordinator::group::Groups;
 impl Coordinator for Groups {
     const TOPIC: &'static str = CONSUMER_OFFSETS;
 
-    fn new(shard: &Shard, _partition: PartitionIndex) -> Self {
+    fn new(shard: &Shard, _partition: &Partition) -> Self {
         let told = &shard.config.groups;
         Groups::new(Settings {
             session_timeout_min: told.session_timeout_min,
@@ -87,7 +87,6 @@ pub fn topics_deleted(shard: &Shard, topics: &[String]) {
 }
 
 /// Takes note of a transaction's marker that has been appended to a partition of this shard.
-#[allow(dead_code)]
 pub fn marker_appended(
     shard: &Shard,
     key: &PartitionKey,

@@ -1,5 +1,5 @@
 //! Produce: a request's batches go to the shards that own their partitions; the reply waits for
-//! all of them (KIP-98, KIP-467, KIP-951).
+//! all of them (KIP-98, KIP-467, KIP-890, KIP-951).
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::image::Topic;
-use engine::append::RecordError;
+use coordinator::machine::Producer;
+use engine::append::{Origin, RecordError};
 use protocol::batch::{BatchError, BatchHeader, Compression};
 use protocol::error::ErrorCode;
 use protocol::ids::PartitionIndex;
@@ -19,13 +20,16 @@ use protocol::messages::produce::{
 use protocol::wire::Encoder;
 
 use super::walk::{Step, Walk, breathe};
-
 use crate::append::{AppendPart, AppendQuestion};
 use crate::partition::{Acks, AppendOutcome, PartitionKey};
 use crate::reply_queue::Outcome;
 use crate::request::Request;
 use crate::scatter::Scatter;
 use crate::shard::Shard;
+use crate::transactional_append::{self, Transaction};
+
+/// Clients of versions from this one know TRANSACTION_ABORTABLE.
+const ABORTABLE_SINCE: i16 = 11;
 
 /// Answers a produce request.
 pub async fn produce(shard: Rc<Shard>, request: Request) -> Outcome {
@@ -35,8 +39,9 @@ pub async fn produce(shard: Rc<Shard>, request: Request) -> Outcome {
     };
     let acks = match acks_of(body.acks) {
         None => Err(ErrorCode::InvalidRequiredAcks),
-        Some(_) if is_transactional(&body).await => Err(ErrorCode::CoordinatorNotAvailable),
-        Some(acks) => Ok(acks),
+        Some(acks) => transaction_of(&body, request.version())
+            .await
+            .map(|transaction| (acks, transaction)),
     };
     if body.acks != 0 {
         let version = request.version();
@@ -83,37 +88,65 @@ async fn append<'a>(
     shard: &Rc<Shard>,
     request: &'a Request,
     body: &ProduceRequest<'a>,
-    acks: Result<Acks, ErrorCode>,
+    accepted: Result<(Acks, Option<Transaction>), ErrorCode>,
     write: impl FnMut(Answered<'a>),
 ) {
     let deadline = ring::timer::now() + Duration::from_millis(body.timeout_ms.max(0) as u64);
     let image = shard.image();
     let mut known = None;
     let walk = Walk::new(&body.topic_data, |topic| topic.partition_data);
-    walk.ask(
-        shard,
-        |step, scatter: &mut Scatter<_, _>| match step {
-            Step::Topic(topic) => known = image.topic(&topic.name),
-            Step::End => {}
-            Step::Part(part) => match acks.and_then(|_| key_of(known, &part)) {
-                Err(error) => scatter.answered(AppendOutcome::refused(error)),
-                Ok(key) => match usable_records(request.version(), &part) {
-                    Err(refused) => scatter.answered(refused),
-                    Ok(records) => {
-                        let batches = request.frame.slice_ref(records);
-                        scatter.ask(shard.owner(&key), AppendPart { key, batches });
-                    }
-                },
+    let refused = accepted.as_ref().err().copied();
+    let origin = origin_of(shard, &accepted);
+    let plan = |step, scatter: &mut Scatter<_, _>| match step {
+        Step::Topic(topic) => {
+            let topic: TopicProduceData<'a> = topic;
+            known = image.topic(&topic.name);
+        }
+        Step::End => {}
+        Step::Part(part) => match refused.map_or_else(|| key_of(known, &part), Err) {
+            Err(error) => scatter.answered(AppendOutcome::refused(error)),
+            Ok(key) => match usable_records(request.version(), &part) {
+                Err(refused) => scatter.answered(refused),
+                Ok(records) => {
+                    let batches = request.frame.slice_ref(records);
+                    let part = AppendPart {
+                        key,
+                        batches,
+                        origin,
+                    };
+                    scatter.ask(shard.owner(&key), part);
+                }
             },
         },
-        |parts| AppendQuestion {
-            acks: acks.expect("nobody is asked if all is refused"),
+    };
+    let gather = async |scatter: Scatter<_, _>| {
+        let question = |parts| AppendQuestion {
+            acks: match &accepted {
+                Ok((acks, _)) => *acks,
+                Err(_) => unreachable!("nobody is asked if all is refused"),
+            },
             deadline,
             parts,
-        },
-        write,
-    )
-    .await;
+        };
+        match &accepted {
+            Ok((_, Some(transaction))) => {
+                let append = transactional_append::append(shard, transaction, scatter, question);
+                Box::pin(append).await
+            }
+            _ => scatter.gather(shard, question).await,
+        }
+    };
+    walk.ask_by(shard, plan, gather, write).await;
+}
+
+/// A transaction's first batch in a partition is verified, unless that is configured away.
+fn origin_of(shard: &Shard, accepted: &Result<(Acks, Option<Transaction>), ErrorCode>) -> Origin {
+    match accepted {
+        Ok((_, Some(_))) if !shard.live().transactions.partition_verification_enable => {
+            Origin::VerifiedClient
+        }
+        _ => Origin::Client,
+    }
 }
 
 fn key_of(
@@ -173,24 +206,46 @@ fn holds_a_message(records: &[u8]) -> bool {
     size < 0 || records.len() - 12 >= size as usize
 }
 
-/// Transactions need a coordinator, which this node does not have yet: nothing is appended that
-/// no coordinator could ever commit.
-async fn is_transactional(body: &ProduceRequest<'_>) -> bool {
-    if body.transactional_id.is_some() {
-        return true;
-    }
+/// The transaction that a request's transactional batches belong to, if it has any. They must be
+/// of one producer, and the request must name the transactional id.
+async fn transaction_of(
+    body: &ProduceRequest<'_>,
+    version: i16,
+) -> Result<Option<Transaction>, ErrorCode> {
+    let mut writer = None;
     let walk = Walk::new(&body.topic_data, |topic| topic.partition_data);
     for (n, step) in walk.enumerate() {
-        if let Step::Part(part) = step {
-            let records = part.records.as_ref().and_then(|records| records.bytes());
-            let header = records.and_then(|records| BatchHeader::parse(records).ok());
-            if header.is_some_and(|header| header.attributes.is_transactional()) {
-                return true;
+        if let Step::Part(part) = step
+            && let Some(producer) = transactional_producer(&part)
+        {
+            if body.transactional_id.is_none() {
+                return Err(ErrorCode::TransactionalIdAuthorizationFailed);
+            }
+            if *writer.get_or_insert(producer) != producer {
+                return Err(ErrorCode::InvalidProducerIdMapping);
             }
         }
         breathe(n).await;
     }
-    false
+    let Some(producer) = writer else {
+        return Ok(None);
+    };
+    let id = body.transactional_id.as_deref();
+    Ok(Some(Transaction {
+        transactional_id: id.unwrap_or_default().into(),
+        producer,
+        knows_abortable: version >= ABORTABLE_SINCE,
+    }))
+}
+
+fn transactional_producer(part: &PartitionProduceData<'_>) -> Option<Producer> {
+    let records = part.records.as_ref().and_then(|records| records.bytes())?;
+    let header = BatchHeader::parse(records).ok()?;
+    let producer = Producer {
+        id: header.producer_id,
+        epoch: header.producer_epoch,
+    };
+    (header.attributes.is_transactional() && header.has_producer()).then_some(producer)
 }
 
 fn record_errors(errors: Vec<RecordError>) -> Vec<BatchIndexAndErrorMessage<'static>> {

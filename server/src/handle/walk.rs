@@ -50,14 +50,26 @@ impl<'a, T, P> Walk<'a, T, P> {
     /// one answer into the scatter for each partition; `write` gets the same steps again, each
     /// partition with its answer.
     pub async fn ask<S, A, Q>(
-        mut self,
+        self,
         shard: &Rc<Shard>,
-        mut plan: impl FnMut(Step<T, P>, &mut Scatter<S, A>),
+        plan: impl FnMut(Step<T, P>, &mut Scatter<S, A>),
         mut question: impl FnMut(Vec<S>) -> Q,
-        mut write: impl FnMut(Step<T, (P, A)>),
+        write: impl FnMut(Step<T, (P, A)>),
     ) where
         Q: Question<Answer = Vec<A>>,
     {
+        let gather = async |scatter: Scatter<S, A>| scatter.gather(shard, &mut question).await;
+        self.ask_by(shard, plan, gather, write).await;
+    }
+
+    /// The same, where `gather` does the asking.
+    pub async fn ask_by<S, A>(
+        mut self,
+        shard: &Rc<Shard>,
+        mut plan: impl FnMut(Step<T, P>, &mut Scatter<S, A>),
+        mut gather: impl AsyncFnMut(Scatter<S, A>) -> Vec<A>,
+        mut write: impl FnMut(Step<T, (P, A)>),
+    ) {
         let mut written = self.clone();
         loop {
             let mut scatter = Scatter::new(shard.count());
@@ -66,7 +78,7 @@ impl<'a, T, P> Walk<'a, T, P> {
                 plan(step, &mut scatter);
                 steps += 1;
             }
-            let mut answers = scatter.gather(shard, &mut question).await.into_iter();
+            let mut answers = gather(scatter).await.into_iter();
             for step in written.by_ref().take(steps) {
                 write(match step {
                     Step::Topic(topic) => Step::Topic(topic),
