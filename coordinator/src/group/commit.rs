@@ -179,8 +179,7 @@ impl Groups {
                 match commit.producer {
                     None => offsets.begin(&topic.name, index, write),
                     Some(producer) => {
-                        let value = offset.clone();
-                        offsets.begin_in_transaction(producer, &topic.name, index, write, value);
+                        offsets.begin_in_transaction(producer, &topic.name, index, write);
                     }
                 }
             }
@@ -207,14 +206,11 @@ impl Groups {
         if let Some(group) = self.groups.get_mut(&commit.group) {
             for (topic, partition) in accepted(&commit) {
                 let (offsets, index) = (&mut group.offsets, partition.index);
+                let stored = result.ok().map(|at| (at, partition.offset.clone()));
                 match commit.producer {
+                    None => offsets.finish(topic, index, write, stored),
                     Some(producer) => {
-                        let at = result.ok();
-                        offsets.finish_in_transaction(producer, topic, index, write, at);
-                    }
-                    None => {
-                        let stored = result.ok().map(|at| (at, partition.offset.clone()));
-                        offsets.finish(topic, index, write, stored);
+                        offsets.finish_in_transaction(producer, topic, index, write, stored);
                     }
                 }
             }

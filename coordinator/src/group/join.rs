@@ -116,20 +116,14 @@ impl Groups {
                 response.members.clear();
             }
             Err(error) => {
-                response.error_code = generation_error(error).code();
-                response.leader = Cow::Owned(change.leader_before);
-                response.member_id = Cow::Borrowed("");
-                response.members.clear();
-                group.set_protocols(&change.member, change.protocols_before);
-                group.rename(&change.member, change.member_before.clone());
+                // The log knows the member by its old id: the next generation mends that.
+                let error = generation_error(error);
+                work.refuse_join(change.token, "", error);
+                return prepare_if_possible(&change.group, group, &mut work);
             }
         }
-        let id = match result {
-            Ok(()) => &change.member,
-            Err(_) => &change.member_before,
-        };
-        let member = group.member_mut(id).expect("it is a member");
-        work.renew_session(&change.group, id, member);
+        let member = group.member_mut(&change.member).expect("it is a member");
+        work.renew_session(&change.group, &change.member, member);
         work.reply(change.token, Reply::Join(response));
     }
 }
@@ -349,7 +343,6 @@ fn replace_static(
         work.refuse_sync(token, ErrorCode::FencedInstanceId);
     }
     member.session = Default::default(); // It belongs to the id.
-    let protocols_before = member.protocols.clone();
     group.rename(&old_id, new_id.clone());
     let (token, may_skip_assignment) = (joiner.token, joiner.request.may_skip_assignment);
     update(group, &new_id, joiner, work);
@@ -365,8 +358,6 @@ fn replace_static(
                 group: id.clone(),
                 generation: group.generation,
                 member: new_id,
-                member_before: old_id,
-                protocols_before,
                 leader_before,
                 may_skip_assignment,
             };

@@ -34,13 +34,19 @@ struct InLog {
     value: CommittedOffset,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// At least one of the two is there.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 struct InTransaction {
-    /// None while it is on its way to the log.
-    at: Option<Offset>,
-    /// None for what was replayed.
-    write: Option<WriteId>,
-    value: CommittedOffset,
+    /// What the log has.
+    stored: Option<InLog>,
+    /// The latest write under way.
+    pending: Option<WriteId>,
+}
+
+impl InTransaction {
+    fn is_nothing(&self) -> bool {
+        self.stored.is_none() && self.pending.is_none()
+    }
 }
 
 /// See the module.
@@ -89,8 +95,11 @@ impl Offsets {
             self.committed.remove(topic, partition);
         }
         for offsets in self.transactions.values_mut() {
-            let pending = offsets.get(topic, partition);
-            if pending.is_some_and(|pending| pending.at.is_some_and(|there| there < at)) {
+            let Some(open) = offsets.get_mut(topic, partition) else {
+                continue;
+            };
+            open.stored.take_if(|stored| stored.at < at);
+            if open.is_nothing() {
                 offsets.remove(topic, partition);
             }
         }
@@ -104,42 +113,29 @@ impl Offsets {
         topic: &str,
         partition: i32,
         write: WriteId,
-        value: CommittedOffset,
     ) {
-        let offsets = self.transactions.entry(producer).or_default();
-        let pending = InTransaction {
-            at: None,
-            write: Some(write),
-            value,
-        };
-        offsets.insert(topic, partition, pending);
+        let change = |open: &mut InTransaction| open.pending = Some(write);
+        self.change_in_transaction(producer, topic, partition, change);
     }
 
-    /// A commit within a transaction is in the log at `at`, or is not.
+    /// A commit within a transaction is in the log, or is not.
     pub fn finish_in_transaction(
         &mut self,
         producer: ProducerId,
         topic: &str,
         partition: i32,
         write: WriteId,
-        at: Option<Offset>,
+        stored: Option<(Offset, CommittedOffset)>,
     ) {
-        let Some(offsets) = self.transactions.get_mut(&producer) else {
-            return;
+        let change = |open: &mut InTransaction| {
+            if open.pending == Some(write) {
+                open.pending = None;
+            }
+            if let Some((at, value)) = stored {
+                open.stored = Some(InLog { at, value });
+            }
         };
-        let Some(pending) = offsets.get_mut(topic, partition) else {
-            return;
-        };
-        if pending.write != Some(write) {
-            return; // A later one took its place.
-        }
-        match at {
-            Some(at) => pending.at = Some(at),
-            None => drop(offsets.remove(topic, partition)),
-        }
-        if offsets.is_empty() {
-            self.transactions.remove(&producer);
-        }
+        self.change_in_transaction(producer, topic, partition, change);
     }
 
     /// The log has this value at `at`, within a transaction; or a tombstone, which takes the
@@ -152,17 +148,26 @@ impl Offsets {
         at: Offset,
         value: Option<CommittedOffset>,
     ) {
+        let stored = value.map(|value| InLog { at, value });
+        let change = |open: &mut InTransaction| open.stored = stored;
+        self.change_in_transaction(producer, topic, partition, change);
+    }
+
+    fn change_in_transaction(
+        &mut self,
+        producer: ProducerId,
+        topic: &str,
+        partition: i32,
+        change: impl FnOnce(&mut InTransaction),
+    ) {
         let offsets = self.transactions.entry(producer).or_default();
-        match value {
-            None => drop(offsets.remove(topic, partition)),
-            Some(value) => {
-                let pending = InTransaction {
-                    at: Some(at),
-                    write: None,
-                    value,
-                };
-                offsets.insert(topic, partition, pending);
-            }
+        if offsets.get(topic, partition).is_none() {
+            offsets.insert(topic, partition, InTransaction::default());
+        }
+        let open = offsets.get_mut(topic, partition).expect("it is there");
+        change(open);
+        if open.is_nothing() {
+            offsets.remove(topic, partition);
         }
         if offsets.is_empty() {
             self.transactions.remove(&producer);
@@ -173,21 +178,15 @@ impl Offsets {
     /// has ended. Answers whether the producer has nothing here any more.
     pub fn end_transaction(&mut self, producer: ProducerId, result: TransactionResult) -> bool {
         let ended = self.transactions.remove(&producer).unwrap_or_default();
-        let mut left = PerPartition::default();
-        for (topic, partition, pending) in ended.iter() {
-            match pending.at {
-                None => drop(left.insert(topic, partition, pending.clone())),
-                Some(at) if result == TransactionResult::Commit => {
-                    self.put(topic, partition, at, pending.value.clone());
-                }
-                Some(_) => {}
+        for (topic, partition, open) in ended.iter() {
+            if let (TransactionResult::Commit, Some(stored)) = (result, &open.stored) {
+                self.put(topic, partition, stored.at, stored.value.clone());
+            }
+            if let Some(write) = open.pending {
+                self.begin_in_transaction(producer, topic, partition, write);
             }
         }
-        let nothing_left = left.is_empty();
-        if !nothing_left {
-            self.transactions.insert(producer, left);
-        }
-        nothing_left
+        !self.has_producer(producer)
     }
 
     /// Whether a producer has something in an open transaction here.

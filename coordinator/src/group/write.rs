@@ -75,10 +75,6 @@ pub struct StaticMember {
     pub generation: i32,
     /// The new id.
     pub member: Rc<str>,
-    /// The old one.
-    pub member_before: Rc<str>,
-    /// What the old one joined with.
-    pub protocols_before: Vec<(String, Vec<u8>)>,
     /// The leader before.
     pub leader_before: String,
     /// The client knows that a leader may have nothing to assign.

@@ -1,0 +1,221 @@
+//! What becomes of answers: they are checked, and the clients act on them.
+
+use coordinator::group::request::Reply;
+use coordinator::machine::Token;
+use protocol::error::ErrorCode;
+use protocol::messages::join_group::JoinGroupResponse;
+use protocol::messages::sync_group::SyncGroupResponse;
+
+use super::client::Phase;
+use super::log::{Place, Value};
+use super::world::{What, World};
+
+impl World {
+    /// An answer has come.
+    pub fn answered(&mut self, token: Token, reply: Reply) {
+        self.invariants.answered_exactly_once(token);
+        let asked = self.asked.remove(&token).expect("it was asked");
+        let n = asked.client;
+        let hears = self.clients[n].life == asked.life;
+        match (asked.what, reply) {
+            (What::Join, Reply::Join(response)) => self.joined(n, hears, response),
+            (What::Sync(generation), Reply::Sync(response)) => {
+                self.synced(n, hears, (generation, asked.told_then), &response);
+            }
+            (What::Heartbeat(generation), Reply::Heartbeat(error)) => {
+                self.heartbeat_answered(n, hears, (generation, asked.told_then), error);
+            }
+            (What::Leave, Reply::Leave(response)) => {
+                if response
+                    .members
+                    .first()
+                    .is_some_and(|member| member.error_code == 0)
+                {
+                    self.seen.note("left");
+                }
+            }
+            (What::Commit(generation, values), reply) => {
+                self.committed(n, (generation, asked.told_then), &values, &reply);
+            }
+            (What::Other(event), reply) => {
+                let succeeded = match &reply {
+                    Reply::Delete(error) => *error == ErrorCode::None,
+                    Reply::DeleteOffsets(response) => response
+                        .topics
+                        .iter()
+                        .any(|topic| topic.partitions.iter().any(|p| p.error_code == 0)),
+                    _ => true,
+                };
+                if succeeded {
+                    self.seen.note(event);
+                }
+                self.answers.push((token, reply));
+            }
+            (_, reply) => panic!("{reply:?} answers something else"),
+        }
+    }
+
+    fn joined(&mut self, n: usize, hears: bool, response: JoinGroupResponse<'static>) {
+        let group = self.clients[n].group;
+        let error = ErrorCode::from_code(response.error_code).expect("a code");
+        if error == ErrorCode::None {
+            self.invariants
+                .generation_told(group, response.generation_id);
+            self.told.insert(group, response.generation_id);
+            self.seen.note("joined");
+            if response.members.len() > 1 {
+                self.seen.note("joined as one of several");
+            }
+            if response.skip_assignment {
+                self.seen.note("skipped assignment");
+            }
+        }
+        if !hears {
+            return;
+        }
+        let client = &mut self.clients[n];
+        match error {
+            ErrorCode::None => {
+                if client.instance.is_some() && client.id.is_empty() {
+                    self.seen.note("static member replaced");
+                }
+                client.id = response.member_id.to_string();
+                client.generation = response.generation_id;
+                client.phase = Phase::Joined;
+                let leads = response.leader == response.member_id && !response.skip_assignment;
+                let members = response.members.iter();
+                client.leads = leads.then(|| members.map(|m| m.member_id.to_string()).collect());
+            }
+            ErrorCode::MemberIdRequired => client.rejoin(response.member_id.to_string()),
+            ErrorCode::GroupMaxSizeReached => {
+                self.seen.note("group full");
+                client.rejoin(String::new());
+            }
+            ErrorCode::FencedInstanceId => {
+                self.seen.note("static member fenced");
+                client.rejoin(String::new());
+            }
+            ErrorCode::UnknownMemberId => client.rejoin(String::new()),
+            _ => {
+                let id = client.id.clone();
+                client.rejoin(id);
+            }
+        }
+    }
+
+    fn synced(
+        &mut self,
+        n: usize,
+        hears: bool,
+        (generation, told_then): (i32, i32),
+        response: &SyncGroupResponse<'static>,
+    ) {
+        let client = &mut self.clients[n];
+        let (group, id) = (client.group, client.id.clone());
+        if response.error_code == 0 {
+            assert!(generation >= told_then, "NO OLDER GENERATION: a sync");
+            let life = *self.lives.get(group).unwrap_or(&0);
+            if hears {
+                let owner = client.instance.clone().unwrap_or(id);
+                self.invariants
+                    .handed_out(group, life, generation, &owner, &response.assignment);
+            }
+            self.seen.note("synced");
+        }
+        if !hears {
+            return;
+        }
+        let client = &mut self.clients[n];
+        match ErrorCode::from_code(response.error_code).expect("a code") {
+            ErrorCode::None => {
+                client.owned = response.assignment.to_vec();
+                client.phase = Phase::Consuming;
+            }
+            ErrorCode::UnknownMemberId | ErrorCode::FencedInstanceId => {
+                client.rejoin(String::new());
+            }
+            _ => {
+                let id = client.id.clone();
+                client.rejoin(id);
+            }
+        }
+    }
+
+    fn heartbeat_answered(
+        &mut self,
+        n: usize,
+        hears: bool,
+        (generation, told_then): (i32, i32),
+        error: ErrorCode,
+    ) {
+        let group = self.clients[n].group;
+        match error {
+            ErrorCode::None | ErrorCode::RebalanceInProgress => {
+                assert!(generation >= told_then, "NO OLDER GENERATION: a heartbeat");
+                self.invariants.accepted(group, generation, "a heartbeat");
+                self.seen.note("heartbeat accepted");
+                let client = &mut self.clients[n];
+                if error == ErrorCode::RebalanceInProgress && client.phase == Phase::Consuming {
+                    let id = client.id.clone();
+                    client.rejoin(id);
+                }
+            }
+            ErrorCode::IllegalGeneration if generation < self.clients[n].generation => {}
+            ErrorCode::UnknownMemberId | ErrorCode::FencedInstanceId
+                if hears && self.clients[n].phase == Phase::Consuming =>
+            {
+                self.clients[n].rejoin(String::new());
+            }
+            _ if hears && self.clients[n].phase == Phase::Consuming => {
+                let id = self.clients[n].id.clone();
+                self.clients[n].rejoin(id);
+            }
+            _ => {}
+        }
+    }
+
+    fn committed(
+        &mut self,
+        n: usize,
+        (generation, told_then): (i32, i32),
+        values: &[(Place, Value)],
+        reply: &Reply,
+    ) {
+        let (codes, event): (Vec<i16>, _) = match reply {
+            Reply::Commit(response) => {
+                let topics = response.topics.iter();
+                let event = match generation < 0 {
+                    true => "committed without membership",
+                    false => "committed",
+                };
+                (
+                    topics.map(|topic| topic.partitions[0].error_code).collect(),
+                    event,
+                )
+            }
+            Reply::TxnCommit(response) => {
+                let topics = response.topics.iter();
+                let codes = topics.map(|topic| topic.partitions[0].error_code);
+                (codes.collect(), "committed in a transaction")
+            }
+            other => panic!("{other:?} answers a commit"),
+        };
+        assert_eq!(codes.len(), values.len(), "a code for each partition");
+        let _ = n;
+        for (code, (place, value)) in codes.into_iter().zip(values) {
+            if code != 0 {
+                self.seen.note("commit refused");
+                continue;
+            }
+            self.seen.note(event);
+            assert!(
+                generation < 0 || generation >= told_then,
+                "NO OLDER GENERATION: a commit of {generation}, {told_then} was told"
+            );
+            assert!(
+                self.log.holds(place, value),
+                "NOTHING IS LOST: {value:?} of {place:?} is acknowledged and not in the log"
+            );
+        }
+    }
+}
