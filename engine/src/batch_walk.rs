@@ -141,6 +141,10 @@ impl Walk {
                 }
                 Err(error) => return Err(damaged(self.next, &error)),
             };
+            // Base offsets are not under the CRC.
+            if batch.last_offset < Offset::ZERO || batch.last_offset.0 == i64::MAX {
+                return Err(damaged(self.next, &"it has an offset that no log has"));
+            }
             if batch.bytes > self.end - self.next {
                 return Err(damaged(self.next, &"a batch goes beyond the end"));
             }

@@ -55,7 +55,21 @@ pub struct LogDirectory {
 struct Checkpoints {
     recovery_points: HashMap<TopicPartition, Offset>,
     log_starts: HashMap<TopicPartition, Offset>,
+    high_watermarks: HashMap<TopicPartition, Offset>,
     cleaned: HashMap<TopicPartition, Offset>,
+}
+
+/// What the checkpoints said of one partition at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoundCheckpoint {
+    /// Everything below is durable.
+    pub recovery_point: Option<Offset>,
+    /// The log's first offset, if that is not its first segment's.
+    pub log_start: Option<Offset>,
+    /// Everything below is committed.
+    pub high_watermark: Option<Offset>,
+    /// Everything below was compacted.
+    pub cleaned_to: Option<Offset>,
 }
 
 /// Why a log directory cannot be used.
@@ -122,11 +136,11 @@ impl LogDirectory {
             LockError::Io(source) => io(source),
         })?;
         let identity = MetaProperties::read(&path).map_err(io)?;
-        let marker = atomic_file::read(&path.join(CLEAN_SHUTDOWN)).map_err(io)?;
+        let (clean, clean_epoch) = read_marker(&path.join(CLEAN_SHUTDOWN)).map_err(io)?;
         Ok(Self {
             identity: Mutex::new(identity),
-            clean: marker.is_some(),
-            clean_epoch: marker.as_deref().and_then(broker_epoch_in),
+            clean,
+            clean_epoch,
             opened: OnceLock::new(),
             health: Arc::default(),
             path,
@@ -325,6 +339,7 @@ impl LogDirectory {
         let checkpoints = Checkpoints {
             recovery_points: self.read_checkpoint(RECOVERY_POINTS)?,
             log_starts: self.read_checkpoint(LOG_STARTS)?,
+            high_watermarks: self.read_checkpoint(HIGH_WATERMARKS)?,
             cleaned: self.read_checkpoint(CLEANED)?,
         };
         if self.clean {
@@ -332,6 +347,18 @@ impl LogDirectory {
             atomic_file::sync_directory(&self.path)?;
         }
         Ok(self.opened.get_or_init(|| checkpoints))
+    }
+
+    /// What the checkpoints said of a partition at the start: still true of a log that was not opened
+    /// since.
+    pub fn found_checkpoint(&self, partition: &TopicPartition) -> io::Result<FoundCheckpoint> {
+        let found = self.begin_use()?;
+        Ok(FoundCheckpoint {
+            recovery_point: found.recovery_points.get(partition).copied(),
+            log_start: found.log_starts.get(partition).copied(),
+            high_watermark: found.high_watermarks.get(partition).copied(),
+            cleaned_to: found.cleaned.get(partition).copied(),
+        })
     }
 
     /// A checkpoint that is damaged is as none; one that cannot be read may be sound.
@@ -420,6 +447,23 @@ impl Progress {
             tracing::info!(%directory, loaded = done, ms = passed_ms, "logs are loaded");
         }
     }
+}
+
+/// Whether there is a marker of a clean stop, and the broker epoch in it. That it is there is what
+/// counts: one that is damaged only lacks the epoch.
+fn read_marker(path: &Path) -> io::Result<(bool, Option<BrokerEpoch>)> {
+    let text = match atomic_file::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => String::from("?"),
+        read => match read? {
+            Some(text) => text,
+            None => return Ok((false, None)),
+        },
+    };
+    let epoch = broker_epoch_in(&text);
+    if epoch.is_none() && !text.is_empty() {
+        tracing::warn!(file = %path.display(), "damaged: the broker epoch in it is not known");
+    }
+    Ok((true, epoch))
 }
 
 /// The broker epoch in a marker. Before 3.8 the file was empty.

@@ -28,6 +28,7 @@ use crate::recovery;
 use crate::reserve::Reserve;
 use crate::roll;
 use crate::sealed_segment::{Lengths, SealedSegment};
+use crate::txn_index;
 use protocol::ids::{Offset, Position, TimestampMs};
 use ring::file::File;
 use std::collections::BTreeMap;
@@ -97,6 +98,7 @@ impl Log {
         };
         loader.take_stock(files)?;
         loader.repair_indexes()?;
+        loader.check_txn_indexes()?;
         if stored.is_none() {
             loader.recover_from(Offset::ZERO, true, Offset::ZERO)?;
         } else if !loader.from.clean {
@@ -158,16 +160,37 @@ impl Loader {
         let damaged = |s: &OnDisk| {
             !whole(s.offset_index, OffsetEntry::BYTES) || !whole(s.time_index, TimeEntry::BYTES)
         };
-        let bases: Vec<Offset> = self
+        let bases: Vec<(Offset, bool)> = self
             .segments
             .iter()
             .filter(|(_, s)| damaged(s))
-            .map(|(base, _)| *base)
+            .map(|(base, s)| (*base, whole(s.offset_index, OffsetEntry::BYTES)))
             .collect();
-        for base in bases {
-            let path = self.path(base, Kind::Log);
-            tracing::warn!(segment = %path.display(), "an index is missing or damaged");
+        for (base, offsets_are_whole) in bases {
+            let kind = match offsets_are_whole {
+                true => Kind::TimeIndex,
+                false => Kind::OffsetIndex,
+            };
+            let path = self.path(base, kind);
+            tracing::warn!(file = %path.display(), "missing or damaged; made anew from the segment");
             self.recover_from(base, false, Offset::ZERO)?;
+        }
+        Ok(())
+    }
+
+    /// Indexes of aborted transactions have no checksum: what no writer leaves is seen.
+    fn check_txn_indexes(&mut self) -> Result<(), OpenError> {
+        for (base, on_disk) in &self.segments {
+            if on_disk.txn_index == 0 {
+                continue;
+            }
+            let path = self.path(*base, Kind::TxnIndex);
+            let content = disk::read(&path).map_err(OpenError::at(&path))?;
+            if !txn_index::is_sound(&content, *base) {
+                tracing::warn!(file = %path.display(), "damaged; made anew from the segment");
+                self.recovered_markers = true;
+                self.recovered_from = Some(self.recovered_from.map_or(*base, |at| at.min(*base)));
+            }
         }
         Ok(())
     }
@@ -242,6 +265,13 @@ impl Loader {
 
     fn finish(mut self) -> Result<Log, OpenError> {
         let (mut active, mut log_end) = self.open_last()?;
+        if self.from.clean && log_end < self.from.recovery_point {
+            tracing::warn!(
+                file = %self.path(active.base_offset, Kind::Log).display(), %log_end,
+                recovery_point = %self.from.recovery_point,
+                "damaged: the end of the log is missing though the last stop was clean"
+            );
+        }
         if log_end < self.from.log_start {
             tracing::warn!(
                 partition = %self.from.topic_partition, %log_end, log_start = %self.from.log_start,
@@ -337,7 +367,7 @@ impl Loader {
             expiration_ms: self.from.config.producer_expiration_ms,
             rebuild_from: self.recovered_from.filter(|_| self.recovered_markers),
         };
-        let producers = replay.load(&mut snapshots, self.from.clean)?;
+        let producers = replay.load(&mut snapshots, self.from.clean && !self.recovered_markers)?;
         Ok((snapshots, producers))
     }
 

@@ -18,12 +18,14 @@ use crate::config::LogConfig;
 use crate::directory_health::DirectoryHealth;
 use crate::enqueue::{AppendQueue, Checked, Queued};
 use crate::leader_epochs::{EpochEnd, LeaderEpochs};
+use crate::partition_files;
 use crate::partition_name::TopicPartition;
 use crate::producer_table::ProducerTable;
 use crate::read_ends::ReadEnds;
 use crate::sealed_segment::SealedSegment;
 use protocol::ids::{LeaderEpoch, Offset, TimestampMs, Uuid};
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -179,6 +181,15 @@ impl Log {
     /// The partition.
     pub fn topic_partition(&self) -> &TopicPartition {
         &self.topic_partition
+    }
+
+    /// Says whose the log is, where that was lost or never written. Blocking; durable with the next
+    /// flush that finds something new, and otherwise written again after a power loss.
+    pub fn restore_topic_id(&mut self, id: Uuid) -> io::Result<()> {
+        partition_files::write_topic_id(&self.directory, id)?;
+        self.topic_id = Some(id);
+        self.flush.new_names = true;
+        Ok(())
     }
 
     /// The topic's id, if the directory has one.

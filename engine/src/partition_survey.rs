@@ -28,6 +28,23 @@ pub struct FoundPartition {
 }
 
 impl LogDirectory {
+    /// The partitions that have a directory here, but for the metadata log's. Reads no file.
+    pub fn partitions(&self) -> io::Result<Vec<TopicPartition>> {
+        let mut found = Vec::new();
+        for entry in disk::list(self.path())? {
+            let name = entry.file_name();
+            let parsed = name.to_str().and_then(TopicPartition::from_directory_name);
+            if let Some((partition, Standing::Current)) = parsed
+                && &*partition.topic != crate::directory::METADATA_TOPIC
+                && disk::is_directory(&entry.path())?
+            {
+                found.push(partition);
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
     /// The partitions in the directory, but for the metadata log's.
     pub fn survey(&self) -> io::Result<Vec<FoundPartition>> {
         let cleaned = checkpoint::read_offsets(&self.path().join(CLEANED)).unwrap_or_default();

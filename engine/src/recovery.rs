@@ -236,8 +236,17 @@ impl Indexes {
             (Kind::TimeIndex, &self.times),
         ] {
             let path = file_name::path(directory, self.base_offset, kind);
-            if disk::read(&path).is_ok_and(|there| there == *entries) {
+            let there = disk::read(&path);
+            if there.as_ref().is_ok_and(|there| there == entries) {
                 continue;
+            }
+            // After a crash its end is missing; an order that no writer leaves is something else.
+            let sound = |there: &Vec<u8>| match kind {
+                Kind::OffsetIndex => is_sound::<OffsetEntry>(there),
+                _ => is_sound::<TimeEntry>(there),
+            };
+            if there.is_ok_and(|there| !sound(&there)) {
+                tracing::warn!(file = %path.display(), "damaged; made anew from the segment");
             }
             atomic_file::replace_derived(&path, entries).map_err(OpenError::at(&path))?;
         }

@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod directory;
 mod faults;
+mod heard;
 mod model;
 mod on_disk_format;
 mod prepare;

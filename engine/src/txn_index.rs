@@ -181,6 +181,26 @@ impl NewEntries {
     }
 }
 
+/// Whether the content of a segment's file is what a writer leaves: whole entries of this version, in
+/// the order of their markers, which lie in the segment.
+pub(crate) fn is_sound(content: &[u8], base_offset: Offset) -> bool {
+    let mut least = base_offset;
+    let mut is_next = |bytes: &[u8]| {
+        let entry = Entry::decode(bytes);
+        let aborted = entry.aborted;
+        let sound = bytes.starts_with(&VERSION.to_be_bytes())
+            && aborted.producer_id.0 >= 0
+            && aborted.first_offset >= Offset::ZERO
+            && aborted.first_offset < entry.last_offset
+            && entry.last_offset >= least
+            && entry.last_stable_offset >= aborted.first_offset;
+        least = entry.last_offset;
+        sound
+    };
+    let entries = content.chunks_exact(ENTRY_BYTES);
+    entries.remainder().is_empty() && content.chunks_exact(ENTRY_BYTES).all(&mut is_next)
+}
+
 /// Drops the transactions that ended at or after `target`, and gives the length that is left.
 pub(crate) fn truncate(path: &Path, target: Offset) -> io::Result<usize> {
     let content = match disk::read(path) {

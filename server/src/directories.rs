@@ -38,6 +38,19 @@ pub enum DirectoriesError {
         /// What happened.
         source: io::Error,
     },
+    /// A partition has a log in two of them.
+    #[error(
+        "{partition} is in {} and in {}: only one of them can be its log; move the other away and start again",
+        first.display(), second.display()
+    )]
+    Duplicate {
+        /// The partition.
+        partition: TopicPartition,
+        /// Where it is.
+        first: PathBuf,
+        /// Where it is as well.
+        second: PathBuf,
+    },
     /// It is another node's, or another cluster's.
     #[error(
         "{} belongs to node {found_node} of cluster {found_cluster}, not to node {node} of cluster {cluster}: \
@@ -189,6 +202,7 @@ impl Directories {
         is_stray: &dyn Fn(&TopicPartition, Option<Uuid>) -> bool,
         config: &(dyn Fn(&str) -> Arc<LogConfig> + Sync),
     ) -> Result<HashMap<TopicPartition, Log>, DirectoriesError> {
+        self.refuse_duplicates(is_stray)?;
         let mut logs = HashMap::new();
         for (n, directory) in self.all.iter().enumerate() {
             let options = LoadOptions {
@@ -226,15 +240,56 @@ impl Directories {
                 if is_stray(&partition, log.topic_id()) {
                     continue; // It could not be renamed.
                 }
-                if let Some(other) = logs.insert(partition.clone(), log) {
-                    tracing::error!(
-                        "{partition} is in two log directories; {} is not used",
-                        other.directory().display()
-                    );
-                }
+                logs.insert(partition, log);
             }
         }
         Ok(logs)
+    }
+
+    /// A partition whose log is in two directories: which one is right only an operator knows, so
+    /// the node does not start (as Kafka). Comes before any log is opened. A directory that cannot be
+    /// read is met when its logs are loaded.
+    fn refuse_duplicates(
+        &self,
+        is_stray: &dyn Fn(&TopicPartition, Option<Uuid>) -> bool,
+    ) -> Result<(), DirectoriesError> {
+        let mut found: HashMap<TopicPartition, PathBuf> = HashMap::new();
+        for directory in &self.all {
+            let partitions = directory
+                .set_strays_aside(is_stray)
+                .and_then(|()| directory.partitions());
+            for partition in partitions.unwrap_or_default() {
+                let second = directory.path().join(partition.to_string());
+                if let Some(first) = found.insert(partition.clone(), second.clone()) {
+                    return Err(DirectoriesError::Duplicate {
+                        partition,
+                        first,
+                        second,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down whose a log is, where a crash or an older Kafka left that out. Not in the
+    /// directories of a broker with ZooKeeper, where topics may have other ids.
+    pub fn restore_topic_id(&self, log: &mut Log, topic_id: Uuid) {
+        let of_zookeeper = |directory: &LogDirectory| {
+            directory
+                .identity()
+                .is_some_and(|identity| identity.version == MetaVersion::V0)
+        };
+        if log.topic_id().is_some() || topic_id.is_zero() || self.all.iter().any(of_zookeeper) {
+            return;
+        }
+        match log.restore_topic_id(topic_id) {
+            Ok(()) => tracing::warn!(
+                "{} had lost its topic's id; made anew from the metadata",
+                log.directory().display()
+            ),
+            Err(error) => tracing::error!("a topic's id could not be written: {error}"),
+        }
     }
 
     /// Opens the metadata log, or makes it.
@@ -382,8 +437,13 @@ impl Directories {
     /// Writes the checkpoint files of all directories.
     pub fn write_checkpoints(&self, logs: &[LogCheckpoint]) -> io::Result<()> {
         let usable = (0..self.all.len()).filter(|n| self.is_usable(*n));
-        for (directory, id) in usable.map(|n| (&self.all[n], &self.ids[n])) {
-            let here = || logs.iter().filter(|log| log.directory == *id);
+        for n in usable {
+            let (directory, id) = (&self.all[n], &self.ids[n]);
+            let unopened = self.of_unopened(n)?;
+            let here = || {
+                let of_logs = logs.iter().filter(|log| log.directory == *id);
+                of_logs.chain(&unopened)
+            };
             let offsets = |offset: fn(&LogCheckpoint) -> Offset| -> Vec<_> {
                 here()
                     .map(|log| (log.partition.clone(), offset(log)))
@@ -401,6 +461,26 @@ impl Directories {
             directory.write_cleaned(&cleaned)?;
         }
         Ok(())
+    }
+
+    /// What the checkpoints of a directory go on saying of the logs that were not opened.
+    fn of_unopened(&self, n: usize) -> io::Result<Vec<LogCheckpoint>> {
+        let checkpoint = |partition: TopicPartition| {
+            let found = self.all[n].found_checkpoint(&partition)?;
+            Ok(LogCheckpoint {
+                partition,
+                directory: self.ids[n],
+                recovery_point: found.recovery_point.unwrap_or(Offset::ZERO),
+                log_start: found.log_start,
+                high_watermark: found.high_watermark.unwrap_or(Offset::ZERO),
+                cleaned_to: found.cleaned_to,
+            })
+        };
+        self.missing
+            .unopened_in(n)
+            .into_iter()
+            .map(checkpoint)
+            .collect()
     }
 
     /// The last act of a clean stop. A directory that failed is not clean, nor one with a log that

@@ -25,6 +25,9 @@ pub enum ReplayFailure {
     /// The log's beginning was removed, and no snapshot stands for it.
     #[error("it begins at offset {0}, and there is no snapshot of what was before")]
     NoSnapshot(Offset),
+    /// A snapshot ends before its footer.
+    #[error("its snapshot at offset {0} ends before its footer: its end is missing")]
+    Incomplete(Offset),
     /// A batch is damaged.
     #[error("the batch at offset {offset} is damaged: {source}")]
     Batch {
@@ -101,11 +104,15 @@ pub fn replay(cluster_id: &str, log: &mut Log) -> Result<Replayed, ReplayFailure
 
 impl Replayed {
     fn read_snapshot(&mut self, log: &mut Log, id: SnapshotId) -> Result<Offset, ReplayFailure> {
-        let mut failed = Ok(());
+        let (mut failed, mut complete) = (Ok(()), false);
         metadata_snapshot::read(log.directory(), id, &mut |batch| {
+            complete = is_footer(batch);
             flow(&mut failed, self.batch(batch, Offset::ZERO))
         })?;
         failed?;
+        if !complete {
+            return Err(ReplayFailure::Incomplete(id.offset));
+        }
         self.last_epoch = self.last_epoch.max(id.epoch);
         if log.log_end_offset() < id.offset {
             tracing::warn!(
@@ -159,6 +166,14 @@ impl Replayed {
             _ => {} // Leader changes and the ends of snapshots: nothing of the cluster.
         }
     }
+}
+
+/// Whether a batch ends a snapshot.
+fn is_footer(batch: &BatchView<'_>) -> bool {
+    let last = batch.records().ok().and_then(Iterator::last);
+    let key = last.and_then(|record| record.ok()?.key);
+    batch.header.attributes.is_control()
+        && key.and_then(ControlType::from_key) == Some(ControlType::SnapshotFooter)
 }
 
 fn flow(

@@ -235,7 +235,10 @@ fn deal_out(
                 Ok,
             );
             match log {
-                Ok(log) => dealt[owner(&key, node.shards).0].push((key, log)),
+                Ok(mut log) => {
+                    node.directories.restore_topic_id(&mut log, topic.id);
+                    dealt[owner(&key, node.shards).0].push((key, log));
+                }
                 Err(error) => {
                     tracing::error!("{partition} is offline: {error}");
                     node.offline.add(key);

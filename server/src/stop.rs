@@ -49,6 +49,7 @@ struct StopQuestion;
 
 /// What a shard leaves behind.
 struct Left {
+    /// Of those that could not be closed, what was true before.
     closed: Vec<LogCheckpoint>,
     failed: usize,
 }
@@ -84,6 +85,7 @@ async fn stop_shard(shard: &Rc<Shard>) -> Left {
                 // In a directory that failed nothing is expected any more, and it is not marked.
                 let failed = shard.node.directories.has_failed(checkpoint.directory);
                 left.failed += usize::from(!failed);
+                left.closed.push(checkpoint);
             }
         }
     }

@@ -179,3 +179,55 @@ fn a_partition_that_could_not_be_made_is_made_when_its_directory_is_back() -> io
     assert!(second.join("far-0").is_dir());
     Ok(())
 }
+
+#[test]
+fn a_partition_in_two_directories_keeps_the_node_from_starting() -> io::Result<()> {
+    let places = tempfile::tempdir()?;
+    let [first, second] = ["first", "second"].map(|name| places.path().join(name));
+    let setup = || {
+        let paths = format!("{},{}", first.display(), second.display());
+        Setup::new().set("log.dirs", &paths)
+    };
+    let mut node = Node::start_with(setup());
+    node.create_topic("twice", 1);
+    let (error, _) = produce_to(&mut node.connect(), "twice", &batch(&[b"acknowledged"]))?;
+    assert_eq!(error, 0);
+    node.stop();
+    let target = node.target();
+    drop(node);
+    let [there, elsewhere] = match first.join("twice-0").is_dir() {
+        true => [&first, &second],
+        false => [&second, &first],
+    };
+    copy_directory(&there.join("twice-0"), &elsewhere.join("twice-0"))?;
+    let Err(refused) = Node::try_start_with(setup()) else {
+        panic!("it serves one of two logs of a partition");
+    };
+    let output = refused.output;
+    if target == Target::Chiplog {
+        for directory in [&first, &second] {
+            let path = directory.join("twice-0").display().to_string();
+            assert!(output.contains(&path), "{output}");
+        }
+    }
+    fs::remove_dir_all(elsewhere.join("twice-0"))?;
+    let node = Node::start_with(setup());
+    assert_eq!(try_end_offset(&mut node.connect(), "twice", 0), Ok(1));
+    Ok(())
+}
+
+#[test]
+fn a_lost_topic_id_is_made_anew_from_the_metadata() -> io::Result<()> {
+    let mut node = Node::start();
+    node.create_topic("lost", 1);
+    let path = node.log_directory().join("lost-0/partition.metadata");
+    let written = fs::read_to_string(&path)?;
+    node.stop();
+    fs::remove_file(&path)?;
+    node.start_again();
+    let again = reach("the id is written again", SOON, || {
+        fs::read_to_string(&path).ok()
+    });
+    assert_eq!(again, written);
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! Random bits flipped and files cut short in a directory, of every kind of file: opening never
-//! panics, and no record comes out that was not put in.
+//! panics, no record comes out that was not put in, and what was damaged is named in the log or in an
+//! error. What cannot be seen by the nature of a file is listed with the reason.
 //!
 //! `CHIPLOG_DAMAGE_RUNS=<count>` makes more runs; `CHIPLOG_DAMAGE_SEED=<seed>` replays one.
 
@@ -8,14 +9,32 @@ use super::producers::{marker, transactional};
 use super::*;
 use crate::directory::{LoadOptions, LogDirectory};
 use crate::meta_properties::{MetaProperties, MetaVersion};
+use crate::metadata_snapshot::{self, SnapshotId};
+use crate::offset_lookup::OffsetQuery;
+use crate::quorum_state::QuorumState;
 use crate::read::Read;
 use protocol::batch::control::TransactionResult;
 use protocol::ids::{BrokerEpoch, BrokerId, Uuid};
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 const DEFAULT_RUNS: u64 = 150;
 /// What the CRC does not cover: base offset, length, leader epoch, format, and the CRC itself.
 const NOT_COVERED: usize = 21;
+
+const SNAPSHOT: SnapshotId = SnapshotId {
+    epoch: LeaderEpoch(1),
+    offset: Offset(5),
+};
+
+fn quorum_state() -> QuorumState {
+    QuorumState {
+        version: 0,
+        leader: Some(BrokerId(1)),
+        leader_epoch: LeaderEpoch(1),
+        voters: vec![BrokerId(1)],
+    }
+}
 
 fn topic_config(_: &str) -> Arc<LogConfig> {
     Arc::new(small_segments())
@@ -58,14 +77,21 @@ fn intact(root: &Path) -> BTreeSet<Vec<u8>> {
     directory
         .write_log_start_offsets(&[(tp, Offset(0))])
         .unwrap();
+    directory
+        .write_cleaned(&[(TopicPartition::new("t", PartitionIndex(0)), Offset(0))])
+        .unwrap();
     directory.mark_clean(BrokerEpoch(3)).unwrap();
+    let metadata = root.join("__cluster_metadata-0");
+    std::fs::create_dir(&metadata).unwrap();
+    quorum_state().write(&metadata).unwrap();
+    metadata_snapshot::write(&metadata, SNAPSHOT, &batch(5, NOW.0)).unwrap();
     batches
         .into_iter()
         .map(|batch| batch[NOT_COVERED..].to_vec())
         .collect()
 }
 
-/// Every batch that reads give. A read that fails gives nothing.
+/// Every batch that reads give. A read that fails gives nothing, and is said.
 fn served(log: &Log) -> Vec<Vec<u8>> {
     let mut batches = Vec::new();
     let mut next = log.log_start_offset();
@@ -82,9 +108,22 @@ fn served(log: &Log) -> Vec<Vec<u8>> {
             Read::Pending(plan) => run(plan.run()),
         }) {
             Ok(Ok(slice)) => slice,
-            _ => break,
+            Ok(Err(error)) => {
+                heard::say(&error);
+                break;
+            }
+            Err(error) => {
+                heard::say(&error);
+                break;
+            }
         };
-        let Ok(bytes) = run(slice.bytes()) else { break };
+        let bytes = match run(slice.bytes()) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                heard::say(&error);
+                break;
+            }
+        };
         for batch in Batches::new(&bytes).map_while(Result::ok) {
             batches.push(batch.bytes.to_vec());
             next = batch.header.next_offset();
@@ -141,71 +180,207 @@ impl Drop for Context {
     }
 }
 
-fn damaged_run(seed: u64, intact: &Path, known: &BTreeSet<Vec<u8>>) {
-    let chance = &mut Chance(seed);
-    let place = tempfile::tempdir().unwrap();
-    let files = copy(intact, place.path());
-    let file = &files[chance.below(files.len() as i64) as usize];
-    let _context = Context(seed, damage(file, chance));
-    let clean = chance.one_in(2);
-    if !clean {
-        let _ = std::fs::remove_file(place.path().join(".kafka_cleanshutdown"));
-        let _ = std::fs::remove_file(place.path().join("recovery-point-offset-checkpoint"));
+/// What is done with a directory that may be damaged. Whether it was left by a clean stop, and a batch
+/// was served whose CRC is wrong.
+fn use_directory(root: &Path, clean: bool, known: &BTreeSet<Vec<u8>>) -> bool {
+    let metadata = root.join("__cluster_metadata-0");
+    match QuorumState::read(&metadata) {
+        Ok(found) => assert!(found.is_some()),
+        Err(error) => heard::say(&error),
     }
-    let Ok(directory) = LogDirectory::open(place.path()) else {
-        return;
+    let read = metadata_snapshot::read(&metadata, SNAPSHOT, &mut |_| ControlFlow::Continue(()));
+    let _ = read.map_err(|error| heard::say(&error));
+    let directory = match LogDirectory::open(root) {
+        Ok(directory) => directory,
+        Err(error) => {
+            heard::say(&error);
+            return false;
+        }
     };
+    let _ = directory
+        .high_watermarks()
+        .map_err(|error| heard::say(&error));
     let options = LoadOptions {
         threads: 1,
         now: NOW,
         config: &topic_config,
     };
     let loaded = directory.load_logs(&options).unwrap();
+    for (_, error) in loaded.failed {
+        heard::say(&error);
+    }
+    let mut client_sees = false;
     for mut log in loaded.logs {
         for batch in served(&log) {
             // After a clean stop a client's own check of the CRC has to find it, as with Kafka.
             let sound = protocol::batch::BatchView::first_of(&batch)
                 .is_ok_and(|batch| batch.validate_relaxed().is_ok());
             assert!(sound || clean, "a batch that was checked is damaged");
+            client_sees |= !sound;
             assert!(
                 !sound || known.contains(&batch[NOT_COVERED..]),
                 "an unknown batch"
             );
         }
-        if append(&mut log, batch(2, NOW.0)).is_ok() {
-            log.close().unwrap();
+        for query in [OffsetQuery::MaxTimestamp, OffsetQuery::At(NOW)] {
+            let found = run(log.offset_for_timestamp(query).run());
+            let _ = found.map_err(|error| heard::say(&error));
         }
+        let all = log.aborted_transactions(Offset(0), log.log_end_offset());
+        let _ = run(all.run()).map_err(|error| heard::say(&error));
+        match append(&mut log, batch(2, NOW.0)) {
+            Ok(_) => drop(log.close().unwrap()),
+            Err(error) => heard::say(&error),
+        }
+    }
+    client_sees
+}
+
+/// Why damage to a file of this kind may go unseen, and what it can do then.
+const UNSEEN: &[(&str, &str)] = &[
+    (
+        ".index",
+        "no checksum: an entry that stays in order, or one that recovery makes anew unasked",
+    ),
+    (
+        ".timeindex",
+        "no checksum: an entry that stays in order, or one that recovery makes anew unasked",
+    ),
+    (
+        ".txnindex",
+        "no checksum: another producer's number, another offset in order",
+    ),
+    (
+        ".snapshot",
+        "only the newest is read; the older ones are there in case it is gone",
+    ),
+    (
+        "leader-epoch-checkpoint",
+        "no checksum: another number in order",
+    ),
+    (
+        "partition.metadata",
+        "no checksum: another id, which the metadata's own is held against",
+    ),
+    (
+        "-checkpoint",
+        "no checksum: another number; recovery takes it for where to begin, no further",
+    ),
+    (
+        "meta.properties",
+        "no checksum: another id, which the other directories' are held against",
+    ),
+    (
+        "quorum-state",
+        "no checksum: another epoch, which only rises",
+    ),
+    (".kafka_cleanshutdown", "no checksum: another broker epoch"),
+    (
+        ".checkpoint",
+        "offsets and epochs are not under the CRC, and mean nothing there; what lacks whole batches lacks its footer, and its reader misses that",
+    ),
+    (
+        ".log",
+        "offsets and epochs are not under the CRC; a segment that lacks whole batches looks compacted",
+    ),
+];
+
+/// Damages one file. Answers which, and whether it was named.
+fn damaged_run(seed: u64, intact: &Path, known: &BTreeSet<Vec<u8>>) -> (String, bool) {
+    let chance = &mut Chance(seed);
+    let place = tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap());
+    let files = copy(intact, place.path());
+    let file = &files[chance.below(files.len() as i64) as usize];
+    let before = std::fs::read(file).unwrap();
+    let context = Context(seed, damage(file, chance));
+    let clean = chance.one_in(2);
+    if !clean {
+        let _ = std::fs::remove_file(place.path().join(".kafka_cleanshutdown"));
+        let _ = std::fs::remove_file(place.path().join("recovery-point-offset-checkpoint"));
+    }
+    let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+    let there = file.exists();
+    let after = std::fs::read(file).unwrap_or_default();
+    let (client_sees, heard) = heard::during(|| use_directory(place.path(), clean, known));
+    // An index may be named by its segment.
+    let segment = name.split('.').next().unwrap();
+    let of_segment = name.ends_with("index") && heard.contains(&format!("{segment}.log"));
+    let named = heard.contains(&name) || of_segment || client_sees;
+    assert!(
+        named || !there || may_go_unseen(&name, &before, &after),
+        "{} is not named in {heard:?}",
+        context.1
+    );
+    (name, named)
+}
+
+/// Whether this very damage can be missed by the nature of the file.
+fn may_go_unseen(name: &str, before: &[u8], after: &[u8]) -> bool {
+    let kind = UNSEEN.iter().find(|(kind, _)| name.ends_with(kind));
+    let Some((kind, _)) = kind else { return false };
+    match *kind {
+        // Seen wherever the CRC is looked at; unseen is what it does not cover, and whole batches.
+        ".log" | ".checkpoint" => {
+            let positions = batch_starts(before);
+            let differs = before.iter().zip(after).position(|(a, b)| a != b);
+            match differs {
+                Some(at) => {
+                    let start = positions.iter().rev().find(|start| **start <= at).unwrap();
+                    at - start < 8 || (12..16).contains(&(at - start))
+                }
+                None => positions.contains(&after.len()),
+            }
+        }
+        ".txnindex" => after.len() % 34 == 0,
+        ".index" | ".timeindex" | ".snapshot" => true,
+        // A text that is cut within a line is seen, unless what is left is one as well.
+        _ => std::str::from_utf8(after).is_ok(),
     }
 }
 
+fn batch_starts(content: &[u8]) -> Vec<usize> {
+    let mut starts = vec![0];
+    for batch in Batches::new(content) {
+        starts.push(starts.last().unwrap() + batch.unwrap().bytes.len());
+    }
+    starts
+}
+
 #[test]
-fn whatever_is_damaged_nothing_panics_and_no_wrong_record_is_served() {
+fn whatever_is_damaged_is_named_nothing_panics_and_no_wrong_record_is_served() {
     let root = tempfile::tempdir().unwrap();
     let intact_at = root.path().join("intact");
     let known = intact(&intact_at);
-    let kinds = [
-        ".txnindex",
-        ".snapshot",
-        "leader-epoch-checkpoint",
-        "partition.metadata",
-    ];
     let files = copy(&intact_at, &root.path().join("copy"));
-    for kind in kinds {
-        let is_there = files
+    let is_of = |name: &str, kind: &str| name.ends_with(kind);
+    for (kind, _) in UNSEEN {
+        let there = files
             .iter()
-            .any(|file| file.display().to_string().ends_with(kind));
-        assert!(is_there, "{kind} is among {files:?}");
+            .any(|file| is_of(&file.display().to_string(), kind));
+        assert!(there, "{kind} is among {files:?}");
     }
+    let (_, heard) = heard::during(|| use_directory(&root.path().join("copy"), true, &known));
+    assert_eq!(heard, "", "nothing is damaged");
     let number = |name| {
         std::env::var(name)
             .ok()
             .map(|text: String| text.parse::<u64>().unwrap())
     };
-    match number("CHIPLOG_DAMAGE_SEED") {
-        Some(seed) => damaged_run(seed, &intact_at, &known),
-        None => {
-            let runs = number("CHIPLOG_DAMAGE_RUNS").unwrap_or(DEFAULT_RUNS);
-            (0..runs).for_each(|seed| damaged_run(seed, &intact_at, &known));
-        }
+    if let Some(seed) = number("CHIPLOG_DAMAGE_SEED") {
+        damaged_run(seed, &intact_at, &known);
+        return;
+    }
+    let runs = number("CHIPLOG_DAMAGE_RUNS").unwrap_or(DEFAULT_RUNS);
+    let found: Vec<_> = (0..runs)
+        .map(|seed| damaged_run(seed, &intact_at, &known))
+        .collect();
+    for (kind, reason) in UNSEEN {
+        let of_kind = || found.iter().filter(|(name, _)| is_of(name, kind));
+        let (all, named) = (
+            of_kind().count(),
+            of_kind().filter(|(_, named)| *named).count(),
+        );
+        println!("{kind}: {named} of {all} named; the others: {reason}");
+        assert!(all < 8 || named > 0, "damage to {kind} is never seen");
     }
 }

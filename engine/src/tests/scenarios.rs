@@ -461,6 +461,9 @@ fn torn(world: &mut World) -> Result<(), Stop> {
 fn strays(world: &mut World) -> Result<(), Stop> {
     world.open()?;
     world.step(|world| world.directory().survey())?;
+    world.step(|world| world.directory().partitions())?;
+    let found = world.step(|world| world.directory().found_checkpoint(&partition("t")))?;
+    assert!(found.recovery_point.is_some(), "{found:?}");
     let _gone = world.step(|world| {
         world
             .directory()
@@ -481,7 +484,8 @@ fn strays(world: &mut World) -> Result<(), Stop> {
     // What an earlier process was about to remove.
     let name = partition("u").directory_name_as(Standing::Deleted, [1; 16]);
     let _ = std::fs::create_dir(world.root.path().join(name));
-    let log = world.load_one("t")?;
+    let mut log = world.load_one("t")?;
+    world.step(|_| log.restore_topic_id(ID))?;
     world.told(&log).may_be_gone = true;
     match log.delete() {
         Ok(removal) => run(removal.run()),

@@ -89,6 +89,15 @@ impl MissingLogs {
             .any(|log| log.directory == directory)
     }
 
+    /// The logs that could not be opened in the directory with this number.
+    pub(super) fn unopened_in(&self, directory: usize) -> Vec<TopicPartition> {
+        let unopened = self.unopened();
+        let here = unopened
+            .iter()
+            .filter(|(_, log)| log.directory == directory);
+        here.map(|(partition, _)| partition.clone()).collect()
+    }
+
     fn unopened(&self) -> MutexGuard<'_, HashMap<TopicPartition, Unopened>> {
         self.unopened.lock().expect("nobody panics with it")
     }
@@ -140,7 +149,8 @@ impl Directories {
         }
         let log = self.all[n].open_log(partition, config, clock::now_ms())?;
         let log = log.filter(|log| log.topic_id().is_none_or(|id| id == topic_id));
-        let log = log.ok_or_else(|| unavailable(partition, "its log is gone"))?;
+        let mut log = log.ok_or_else(|| unavailable(partition, "its log is gone"))?;
+        self.restore_topic_id(&mut log, topic_id);
         self.missing.unopened().remove(partition);
         self.loads.lock().expect("no panic while counting")[n] += 1;
         Ok(log)

@@ -95,7 +95,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     row("log.initial.task.delay.ms", Long, Some("30000"), AtLeast(0), READ_ONLY,
         "How long after the start the log's background work begins."),
     row("log.dir.failure.timeout.ms", Long, Some("30000"), AtLeast(1), READ_ONLY,
-        "How long a broker may keep a failed directory from the controller before it stops."),
+        "How long a broker may keep a failed directory from the controller before it stops. Never comes to pass where the controller is the same process: it knows at once."),
     row("message.max.bytes", Int, Some("1048588"), AtLeast(0), CLUSTER_WIDE,
         "The largest batch that is taken."),
     row("compression.type", Text, Some("producer"), OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), CLUSTER_WIDE,
