@@ -4,7 +4,7 @@
 //! error.
 
 use crate::batch_walk::{Located, Walk, find_blocking};
-use crate::index_entry::OffsetEntry;
+use crate::index_entry::{OffsetEntry, relative};
 use protocol::ids::{Offset, Position, TimestampMs};
 use std::io;
 
@@ -21,13 +21,16 @@ pub(crate) fn last_batch(
     end: Position,
 ) -> io::Result<Option<Option<Located>>> {
     let start = newest.map_or(Position::ZERO, |entry| entry.position);
-    let (mut first, mut last) = (None, None);
+    let (mut first, mut last, mut sound) = (None, None, true);
     let walked = find_blocking(file, Walk::new(start, end), |batch| {
+        // Base offsets are not under the CRC.
+        let follows = last.is_none_or(|last: Located| last.last_offset < batch.last_offset);
+        sound &= follows && relative(batch.last_offset, base).is_some();
         first.get_or_insert(batch.last_offset);
         last = Some(*batch);
-        false
+        !sound
     });
-    if unless_damaged(walked)?.is_none() {
+    if unless_damaged(walked)?.is_none() || !sound {
         return Ok(None);
     }
     let indexed = newest.map(|entry| base + i64::from(entry.relative_offset));

@@ -10,7 +10,8 @@ use crate::disk;
 use crate::file_name::{self, FileName, Kind, Stage};
 use crate::file_standing::FileStanding;
 use crate::index_entry::{
-    Entry, OffsetEntry, TimeEntry, boundary_before, floor_position, floor_time, relative_to_search,
+    Entry, OffsetEntry, TimeEntry, boundary_before, floor_position, floor_time, relative,
+    relative_to_search,
 };
 use crate::index_map::{Entries, IndexMap};
 use crate::index_rule::{IndexRule, Indexed};
@@ -319,21 +320,26 @@ impl SealedSegment {
     fn build_indexes_blocking(self: &Arc<Self>) -> io::Result<(Vec<u8>, Vec<u8>)> {
         let (mut offsets, mut times) = (Vec::new(), Vec::new());
         let mut rule = IndexRule::new(self.base_offset, self.index_interval_bytes);
-        find_blocking(
-            self.file_blocking()?,
-            Walk::new(Position::ZERO, self.end),
-            |batch| {
-                let entries = rule.note(&Indexed {
-                    position: batch.position,
-                    bytes: batch.bytes,
-                    last_offset: batch.last_offset,
-                    max_timestamp: batch.max_timestamp,
-                });
-                entries.offset.inspect(|e| e.encode(&mut offsets));
-                entries.time.inspect(|e| e.encode(&mut times));
-                false
-            },
-        )?;
+        let file = self.file_blocking()?;
+        let misplaced = find_blocking(&file, Walk::new(Position::ZERO, self.end), |batch| {
+            if relative(batch.last_offset, self.base_offset).is_none() {
+                return true;
+            }
+            let entries = rule.note(&Indexed {
+                position: batch.position,
+                bytes: batch.bytes,
+                last_offset: batch.last_offset,
+                max_timestamp: batch.max_timestamp,
+            });
+            entries.offset.inspect(|e| e.encode(&mut offsets));
+            entries.time.inspect(|e| e.encode(&mut times));
+            false
+        })?;
+        if let Some(batch) = misplaced {
+            let position = batch.position;
+            let what = format!("the batch at position {position} has an offset of another segment");
+            return Err(disk::invalid(&file, what));
+        }
         rule.time_entry().inspect(|e| e.encode(&mut times));
         Ok((offsets, times))
     }

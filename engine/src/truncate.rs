@@ -12,7 +12,7 @@ use crate::checkpoint;
 use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::index_entry::{
-    Entry, OffsetEntry, TimeEntry, count_while, floor_position, relative_to_search,
+    Entry, OffsetEntry, TimeEntry, count_while, floor_position, relative, relative_to_search,
 };
 use crate::load::open_active;
 use crate::log::Log;
@@ -223,9 +223,11 @@ fn note_later_timestamps(active: &mut ActiveSegment) -> io::Result<()> {
         Start::At(position) => position,
         Start::InFile => Position::ZERO,
     };
-    let rule = &mut active.rule;
+    let (rule, base) = (&mut active.rule, active.base_offset);
     find_blocking(&active.file, Walk::new(start, active.end), |batch| {
-        rule.note_timestamp(batch.max_timestamp, batch.last_offset);
+        if relative(batch.last_offset, base).is_some() {
+            rule.note_timestamp(batch.max_timestamp, batch.last_offset);
+        }
         false
     })?;
     Ok(())

@@ -5,7 +5,7 @@
 use crate::atomic_file;
 use crate::disk;
 use crate::file_name::{FileName, Kind, Stage};
-use crate::index_entry::Entry as _;
+use crate::index_entry::{Entry as _, relative};
 use crate::index_rule::{IndexRule, Indexed};
 use crate::sealed_segment::Lengths;
 use crate::txn_index::Entry;
@@ -86,6 +86,14 @@ impl Rewrite {
         let bytes = u32::try_from(batch.len()).map_err(|_| too_large())?;
         if self.end.0.checked_add(bytes).is_none() {
             return Err(too_large());
+        }
+        // Base offsets are not under the CRC.
+        if relative(header.last_offset(), self.base_offset).is_none() {
+            let offset = header.base_offset;
+            return Err(disk::invalid(
+                &self.log,
+                format!("a batch has the offset {offset}"),
+            ));
         }
         let entries = self.rule.note(&Indexed {
             position: self.end,

@@ -358,3 +358,46 @@ fn a_damaged_checkpoint_of_epochs_is_made_anew_from_the_batches() {
         assert_eq!(std::fs::read(&path).unwrap(), sound);
     }
 }
+
+/// Base offsets are not under the CRC, and after a clean stop no closed segment is looked at.
+#[test]
+fn a_base_offset_that_no_segment_can_have_is_an_error_and_no_panic() {
+    for (offset, what) in [
+        (i64::MAX - 2, "beyond all"),
+        (-5, "negative"),
+        (1 << 40, "far"),
+    ] {
+        for damaged in [0, 1] {
+            let place = Place::new(small_segments());
+            filled(&place, 60).close().unwrap();
+            let bases = place.bases();
+            let base = [bases[0], *bases.last().unwrap()][damaged];
+            let path = place.path(base, Kind::Log);
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[..8].copy_from_slice(&i64::to_be_bytes(offset));
+            std::fs::write(&path, bytes).unwrap();
+            for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
+                std::fs::write(place.path(bases[0], kind), [255; 24]).unwrap();
+            }
+            let Ok(mut log) = place.try_open(Left::Closed) else {
+                continue;
+            };
+            for from in [0, 50, 170] {
+                if from >= log.log_end_offset().0 {
+                    continue;
+                }
+                let from = ReadFrom {
+                    offset: Offset(from),
+                    upper_bound: log.log_end_offset(),
+                    bytes_max: 500,
+                    min_one_batch: true,
+                };
+                let _ = run(log.read(from).unwrap().run());
+            }
+            let end = log.log_end_offset();
+            assert!(end <= Offset(180), "{what}: {end}");
+            assert_eq!(append(&mut log, batch(1, 9000)).unwrap().first_offset, end);
+            log.close().unwrap();
+        }
+    }
+}
