@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use controller::adopt::FoundReplica;
@@ -13,7 +13,7 @@ use engine::TopicPartition;
 use engine::config::LogConfig;
 use engine::directory::{DirectoryError, LoadOptions, Loaded, LogDirectory};
 use engine::log::Log;
-use engine::{DiskSpace, MetaProperties, MetaVersion, OpenError};
+use engine::{MetaProperties, MetaVersion, OpenError};
 use protocol::ids::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, Uuid};
 
 use crate::clock;
@@ -22,8 +22,10 @@ use crate::entropy::random_uuid;
 
 mod missing;
 mod ownership;
+mod standing;
 
 use missing::MissingLogs;
+pub use standing::{DirectoryState, PathStanding};
 
 /// Why the directories cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -87,25 +89,6 @@ pub struct LogCheckpoint {
     pub high_watermark: Offset,
     /// Everything below was compacted, if it ever was.
     pub cleaned_to: Option<Offset>,
-}
-
-/// How one of `log.dirs` is.
-pub struct DirectoryState {
-    /// Its absolute path.
-    pub path: PathBuf,
-    /// Its id and the room in it; `None` if it cannot be used.
-    pub usable: Option<(Uuid, DiskSpace)>,
-}
-
-/// What a path is to this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathStanding {
-    /// None of its log directories.
-    Unknown,
-    /// One that cannot be used.
-    Failed,
-    /// The one with this id.
-    Usable(Uuid),
 }
 
 /// See the module.
@@ -276,46 +259,6 @@ impl Directories {
             ));
         }
         (self.failed_count() == self.all.len()).then(|| "every log directory has failed".to_owned())
-    }
-
-    /// What an absolute path, as DescribeLogDirs tells it, is to this node; `configured` are all its
-    /// directories. Without a look at the disk.
-    pub fn standing(&self, configured: &[PathBuf], path: &Path) -> PathStanding {
-        let is_it = |one: &Path| std::path::absolute(one).is_ok_and(|one| one == path);
-        match self
-            .all
-            .iter()
-            .position(|directory| is_it(directory.path()))
-        {
-            Some(n) if self.is_usable(n) => PathStanding::Usable(self.ids[n]),
-            Some(_) => PathStanding::Failed,
-            None if configured.iter().any(|one| is_it(one)) => PathStanding::Failed,
-            None => PathStanding::Unknown,
-        }
-    }
-
-    /// How each of `paths` is, which are those of the configuration.
-    pub fn states(&self, paths: &[PathBuf]) -> Vec<DirectoryState> {
-        let state = |path: &PathBuf| {
-            let at = self
-                .all
-                .iter()
-                .position(|directory| directory.path() == path);
-            let at = at.filter(|n| self.is_usable(*n));
-            let usable = at.and_then(|n| match self.all[n].disk_space() {
-                Ok(space) => Some((self.ids[n], space)),
-                Err(error) => {
-                    tracing::warn!(
-                        "{}: its file system does not answer: {error}",
-                        path.display()
-                    );
-                    None
-                }
-            });
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            DirectoryState { path, usable }
-        };
-        paths.iter().map(state).collect()
     }
 
     /// Whether the directory with this id has failed.
