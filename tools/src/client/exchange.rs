@@ -1,0 +1,71 @@
+//! Which answer belongs to which request, and the versions that the tools fill in rightly: one row
+//! an API. A newer version than its row says may mean its fields otherwise.
+
+use protocol::api::ApiKey;
+use protocol::messages as m;
+use protocol::wire::{DecodeError, Decoder, EncodeError, Encoder};
+
+/// A request that the tools send.
+pub trait Exchange {
+    /// The API.
+    const KEY: ApiKey;
+    /// The oldest version whose fields say enough.
+    const OLDEST: i16;
+    /// The newest version that is filled in rightly.
+    const NEWEST: i16;
+    /// Its answer.
+    type Response: Default;
+    /// Writes the request's body.
+    fn encode(&self, encoder: &mut Encoder, version: i16) -> Result<(), EncodeError>;
+    /// Reads the answer's body.
+    fn decode(decoder: &mut Decoder<'_>, version: i16) -> Result<Self::Response, DecodeError>;
+    /// Whether there is an answer at all.
+    fn is_answered(&self) -> bool {
+        true
+    }
+}
+
+macro_rules! exchanges {
+    ($($module:ident::$request:ident$(<$life:lifetime>)? => $response:ident$(<$answer_life:lifetime>)?,
+       $key:ident, $oldest:literal..=$newest:literal $(, answered $answered:expr)?;)*) => {
+        $(impl Exchange for m::$module::$request$(<$life>)? {
+            const KEY: ApiKey = ApiKey::$key;
+            const OLDEST: i16 = $oldest;
+            const NEWEST: i16 = $newest;
+            type Response = m::$module::$response$(<$answer_life>)?;
+
+            fn encode(&self, encoder: &mut Encoder, version: i16) -> Result<(), EncodeError> {
+                self.encode(encoder, version)
+            }
+
+            fn decode(decoder: &mut Decoder<'_>, version: i16) -> Result<Self::Response, DecodeError> {
+                exchanges!(@decode m::$module::$response, decoder, version $(, $answer_life)?)
+            }
+
+            $(fn is_answered(&self) -> bool {
+                let answered: fn(&Self) -> bool = $answered;
+                answered(self)
+            })?
+        })*
+    };
+    (@decode $response:path, $decoder:ident, $version:ident, $life:lifetime) => {
+        <$response>::decode($decoder, $version).map(|answer| answer.into_owned())
+    };
+    (@decode $response:path, $decoder:ident, $version:ident) => {
+        <$response>::decode($decoder, $version)
+    };
+}
+
+exchanges! {
+    api_versions::ApiVersionsRequest<'_> => ApiVersionsResponse<'static>, ApiVersions, 3..=3;
+    create_topics::CreateTopicsRequest<'_> => CreateTopicsResponse<'static>, CreateTopics, 2..=7;
+    create_partitions::CreatePartitionsRequest<'_> => CreatePartitionsResponse<'static>, CreatePartitions, 0..=3;
+    delete_topics::DeleteTopicsRequest<'_> => DeleteTopicsResponse<'static>, DeleteTopics, 1..=5;
+    describe_cluster::DescribeClusterRequest => DescribeClusterResponse<'static>, DescribeCluster, 0..=1;
+    describe_configs::DescribeConfigsRequest<'_> => DescribeConfigsResponse<'static>, DescribeConfigs, 1..=4;
+    describe_topic_partitions::DescribeTopicPartitionsRequest<'_> => DescribeTopicPartitionsResponse<'static>, DescribeTopicPartitions, 0..=0;
+    find_coordinator::FindCoordinatorRequest<'_> => FindCoordinatorResponse<'static>, FindCoordinator, 0..=3;
+    list_offsets::ListOffsetsRequest<'_> => ListOffsetsResponse<'static>, ListOffsets, 1..=9;
+    list_partition_reassignments::ListPartitionReassignmentsRequest<'_> => ListPartitionReassignmentsResponse<'static>, ListPartitionReassignments, 0..=0;
+    metadata::MetadataRequest<'_> => MetadataResponse<'static>, Metadata, 1..=12;
+}
