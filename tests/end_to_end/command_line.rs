@@ -1,9 +1,11 @@
 //! Shows: `chiplog topics`, `get-offsets` and their like print what Kafka's tools print, line for
 //! line, for the same broker and the same arguments.
 
-use chiplog_tests::command_line::{assert_same, assert_same_but, chiplog, sorted};
-use chiplog_tests::java::{Tool, run_with_input};
-use chiplog_tests::node::Node;
+use chiplog_tests::command_line::{
+    assert_same, assert_same_but, chiplog, chiplog_with_input, sorted,
+};
+use chiplog_tests::java::{Tool, run, run_with_input};
+use chiplog_tests::node::{Node, Setup};
 
 /// Produces each line of `input`, which begins with its key and a colon.
 fn produce(node: &Node, topic: &str, input: &str) {
@@ -173,4 +175,265 @@ fn what_is_not_supported_is_refused_and_what_is_unknown_is_warned_of() {
     assert!(warned.errors.contains("'no.such.key'"), "{warned:?}");
     assert!(!warned.errors.contains("request.timeout.ms"), "{warned:?}");
     warned.succeeded();
+}
+
+#[test]
+fn delete_records_prints_what_kafka_delete_records_prints() {
+    let node = Node::start();
+    node.create_topic("words", 3);
+    produce(&node, "words", "a:alpha\nb:beta\nc:gamma\nd:delta\n");
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = directory.path().join("offsets.json");
+    let bootstrap = node.bootstrap();
+    for file in [
+        r#"{"partitions": [{"topic": "words", "partition": 0, "offset": 0},
+            {"topic": "words", "partition": 1, "offset": -1},
+            {"topic": "words", "partition": 2, "offset": 99}], "version": 1}"#,
+        r#"{"partitions": []}"#,
+        r#"{"version": 1}"#,
+        r#"{"partitions": [], "version": 2}"#,
+        r#"{"partitions": [{"topic": "words", "partition": 1, "offset": 1},
+            {"topic": "words", "partition": 1, "offset": 1}]}"#,
+        "{",
+    ] {
+        std::fs::write(&path, file).expect("it can be written");
+        let path = path.to_str().expect("a UTF-8 path");
+        let arguments = ["--bootstrap-server", &bootstrap, "--offset-json-file", path];
+        assert_same_but_for_words_of_errors(Tool::DeleteRecords, "delete-records", &arguments);
+    }
+    let arguments = ["--bootstrap-server", &bootstrap];
+    assert_same(Tool::DeleteRecords, "delete-records", &arguments);
+}
+
+#[test]
+fn log_dirs_prints_what_kafka_log_dirs_prints() {
+    let node = Node::start();
+    node.create_topic("words", 5);
+    node.create_topic("more-words", 2);
+    produce(&node, "words", "a:alpha\nb:beta\nc:gamma\nd:delta\n");
+    let bootstrap = node.bootstrap();
+    for arguments in [
+        &["--describe"][..],
+        &["--describe", "--topic-list", "words"],
+        &["--describe", "--broker-list", "1,7"],
+        &["--topic-list", "words"],
+    ] {
+        let all = [&["--bootstrap-server", &bootstrap], arguments].concat();
+        assert_same(Tool::LogDirs, "log-dirs", &all);
+    }
+    let json = [
+        "log-dirs",
+        "--bootstrap-server",
+        &bootstrap,
+        "--describe",
+        "--output",
+        "json",
+    ];
+    let printed = chiplog(&json).succeeded();
+    assert!(
+        printed.starts_with("{\"brokers\":[{") || printed.starts_with("{\"version\""),
+        "{printed}"
+    );
+}
+
+/// What an error code means is said in words of our own where the broker sends none.
+fn assert_same_but_for_words_of_errors(tool: Tool, subcommand: &str, arguments: &[&str]) {
+    assert_same_but(tool, subcommand, arguments, |output| {
+        let cut = |line: &str| match line.split_once("Exception: ") {
+            Some((class, _)) => class.to_owned(),
+            None => line.to_owned(),
+        };
+        output.lines().map(cut).collect::<Vec<_>>().join("\n")
+    });
+}
+
+#[test]
+fn configs_prints_what_kafka_configs_prints() {
+    let node = Node::start_with(Setup::new().set("node.id", "1"));
+    node.create_topic_with("words", 1, &[("retention.ms", "60000")]);
+    node.create_topic("more-words", 1);
+    let bootstrap = node.bootstrap();
+    let same = |arguments: &[&str]| {
+        let all = [&["--bootstrap-server", &bootstrap], arguments].concat();
+        assert_same(Tool::Configs, "configs", &all)
+    };
+    let ours = |arguments: &[&str]| {
+        chiplog(&[&["configs", "--bootstrap-server", &bootstrap], arguments].concat())
+    };
+    let set = "segment.bytes=2000000,cleanup.policy=[compact,delete]";
+    let altered = ours(&["--alter", "--topic", "words", "--add-config", set]);
+    assert_eq!(
+        altered.succeeded(),
+        "Completed updating config for topic words.\n"
+    );
+    let described = same(&["--describe", "--topic", "words"]).succeeded();
+    assert!(
+        described.contains("  cleanup.policy=compact,delete "),
+        "{described}"
+    );
+    let altered = ours(&[
+        "--alter",
+        "--topic",
+        "words",
+        "--delete-config",
+        "retention.ms",
+    ]);
+    altered.succeeded();
+    let broker = ["--entity-type", "brokers", "--entity-name", "1"];
+    let altered = ours(
+        &[
+            &["--alter", "--add-config", "log.cleaner.threads=2"],
+            &broker[..],
+        ]
+        .concat(),
+    );
+    assert_eq!(
+        altered.succeeded(),
+        "Completed updating config for broker 1.\n"
+    );
+    let defaults = [
+        "--alter",
+        "--broker-defaults",
+        "--add-config",
+        "message.max.bytes=2000000",
+    ];
+    let altered = ours(&defaults).succeeded();
+    assert_eq!(
+        altered,
+        "Completed updating default config for brokers in the cluster.\n"
+    );
+    for arguments in [
+        &["--describe", "--topic", "words"][..],
+        &["--describe", "--entity-type", "topics"],
+        &["--describe", "--topic", "words", "--all"],
+        &["--describe", "--entity-type", "brokers"],
+        &["--describe", "--broker", "1", "--all"],
+        &["--describe", "--entity-type", "brokers", "--entity-default"],
+        &["--describe", "--entity-type", "ships"],
+        &[
+            "--describe",
+            "--entity-type",
+            "topics",
+            "--entity-type",
+            "brokers",
+        ],
+        &["--describe"],
+        &["--alter", "--topic", "words"],
+        &["--alter", "--topic", "words", "--add-config", "a=b=c"],
+        &["--alter", "--topic", "words", "--add-config", "a!=b"],
+        &[
+            "--alter",
+            "--topic",
+            "words",
+            "--delete-config",
+            "retention.ms",
+        ],
+        &[
+            "--alter",
+            "--topic",
+            "words",
+            "--add-config",
+            "retention.ms=soon",
+        ],
+        &[
+            "--alter",
+            "--entity-type",
+            "topics",
+            "--add-config",
+            "retention.ms=1",
+        ],
+        &["--describe", "--broker", "x"],
+    ] {
+        same(arguments);
+    }
+    let json = ours(&["--describe", "--topic", "words", "--output", "json"]).succeeded();
+    assert!(
+        json.contains("\"source\":\"DYNAMIC_TOPIC_CONFIG\""),
+        "{json}"
+    );
+}
+
+#[test]
+fn console_producer_sends_what_kafkas_sends() {
+    let node = Node::start();
+    node.create_topic("ours", 3);
+    node.create_topic("kafkas", 3);
+    let bootstrap = node.bootstrap();
+    let input = "h1:v1,h2:NIL\ta\talpha\n\tb\tbeta\nNIL\tc\tNIL\nNIL\tNIL\tdelta\n".repeat(40);
+    for (codec, extra) in [
+        ("none", &["--sync"][..]),
+        ("zstd", &["--batch-size", "200"]),
+        ("gzip", &["--request-required-acks", "1"]),
+    ] {
+        let arguments = |topic| {
+            let to = ["--bootstrap-server", &bootstrap, "--topic", topic];
+            let codec = ["--compression-codec", codec];
+            let parse = [
+                "--property",
+                "parse.key=true",
+                "--property",
+                "parse.headers=true",
+            ];
+            let lax = [
+                "--property",
+                "null.marker=NIL",
+                "--property",
+                "ignore.error=true",
+            ];
+            let all = [&to[..], &codec, &parse, &lax, extra].concat();
+            all.into_iter().map(str::to_owned).collect::<Vec<String>>()
+        };
+        let kafkas = arguments("kafkas");
+        let kafkas: Vec<&str> = kafkas.iter().map(String::as_str).collect();
+        run_with_input(Tool::ConsoleProducer, &kafkas, input.as_bytes()).succeeded();
+        let ours = arguments("ours");
+        let mut words = vec!["console-producer"];
+        words.extend(ours.iter().map(String::as_str));
+        let ours = chiplog_with_input(&words, input.as_bytes());
+        assert_eq!((ours.errors.as_str(), ours.exit), ("", 0), "{codec}");
+    }
+    assert_eq!(keyed_records(&node, "ours"), keyed_records(&node, "kafkas"));
+}
+
+/// All records of a topic of three partitions that have a key, as Kafka's consumer prints them:
+/// where records without key go is chance.
+fn keyed_records(node: &Node, topic: &str) -> String {
+    let bootstrap = node.bootstrap();
+    let offsets = [
+        "get-offsets",
+        "--bootstrap-server",
+        &bootstrap,
+        "--topic",
+        topic,
+    ];
+    let mut keyed = String::new();
+    let mut count = 0;
+    for line in chiplog(&offsets).succeeded().lines() {
+        let mut words = line.split(':').skip(1);
+        let (partition, end) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+        if end == "0" {
+            continue;
+        }
+        let from = [
+            "--bootstrap-server",
+            &bootstrap,
+            "--topic",
+            topic,
+            "--partition",
+            partition,
+        ];
+        let all = ["--offset", "earliest", "--max-messages", end];
+        let shown = ["key", "headers", "partition"].map(|what| format!("print.{what}=true"));
+        let shown = shown.iter().flat_map(|what| ["--property", what]);
+        let arguments: Vec<&str> = from.into_iter().chain(all).chain(shown).collect();
+        for line in run(Tool::ConsoleConsumer, &arguments).succeeded().lines() {
+            count += 1;
+            if !line.contains("\tnull\tdelta") {
+                keyed.push_str(line);
+                keyed.push('\n');
+            }
+        }
+    }
+    assert_eq!(count, 480, "{topic}");
+    sorted(&keyed)
 }

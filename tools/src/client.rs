@@ -6,6 +6,7 @@
 //! `default.api.timeout.ms` or ends with the last error.
 
 pub mod backoff;
+mod by_leader;
 mod config;
 mod connection;
 mod error;
@@ -21,6 +22,7 @@ use protocol::messages::metadata::MetadataRequest;
 use backoff::Backoff;
 use connection::Connection;
 
+pub use by_leader::ByPartition;
 pub use config::Settings;
 pub use error::Error;
 pub use exchange::Exchange;

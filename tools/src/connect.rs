@@ -80,3 +80,13 @@ pub fn load(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let bytes = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
     properties::parse(&bytes).map_err(unreadable)
 }
+
+/// `key=value` arguments; a key without a value has an empty one.
+pub fn key_values(arguments: &[String]) -> BTreeMap<String, String> {
+    let pairs = arguments
+        .iter()
+        .map(|text| text.split_once('=').unwrap_or((text, "")));
+    pairs
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}

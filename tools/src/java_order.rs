@@ -1,5 +1,7 @@
 //! The order in which Java's hash maps give out what is in them, which Kafka's tools print in.
 
+use crate::client::TopicPartition;
+
 /// The order of a `java.util.HashMap` made with room for `capacity` entries (16 by default), into
 /// which `entries` were put one by one.
 pub fn map_order<T>(entries: Vec<T>, capacity: usize, hash: impl Fn(&T) -> i32) -> Vec<T> {
@@ -24,6 +26,12 @@ pub fn java_hash(text: &str) -> i32 {
     units.fold(0i32, |hash, unit| {
         hash.wrapping_mul(31).wrapping_add(unit.into())
     })
+}
+
+/// Java's hash code of a partition.
+pub fn partition_hash(at: &TopicPartition) -> i32 {
+    let number = 31i32.wrapping_add(at.partition);
+    number.wrapping_mul(31).wrapping_add(java_hash(&at.topic))
 }
 
 #[cfg(test)]

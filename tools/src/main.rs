@@ -3,11 +3,15 @@
 mod bench;
 mod client;
 mod completion;
+mod configs;
 mod connect;
+mod console_producer;
+mod delete_records;
 mod dump_log;
 mod failure;
 mod get_offsets;
 mod java_order;
+mod log_dirs;
 mod log_lines;
 mod serve;
 mod topic_filter;
@@ -40,6 +44,14 @@ enum Command {
     Topics(Box<topics::Options>),
     /// Print offsets of partitions, as kafka-get-offsets does.
     GetOffsets(get_offsets::Options),
+    /// Describe and alter settings, as kafka-configs does.
+    Configs(Box<configs::Options>),
+    /// Send lines of standard input as records, as kafka-console-producer does.
+    ConsoleProducer(Box<console_producer::Options>),
+    /// Delete records before given offsets, as kafka-delete-records does.
+    DeleteRecords(delete_records::Options),
+    /// Print what is in log directories, as kafka-log-dirs does.
+    LogDirs(log_dirs::Options),
     /// Measure a broker under load.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -62,6 +74,10 @@ fn main() -> ExitCode {
         Command::DumpLog(options) => dump_log::run(&options),
         Command::Topics(options) => topics::run(&options),
         Command::GetOffsets(options) => get_offsets::run(&options),
+        Command::Configs(options) => configs::run(&options),
+        Command::ConsoleProducer(options) => console_producer::run(&options),
+        Command::DeleteRecords(options) => delete_records::run(&options),
+        Command::LogDirs(options) => log_dirs::run(&options),
         Command::Bench(bench) => bench::run(bench),
         Command::Completion(options) => completion::run::<Chiplog>(&options),
     }

@@ -57,15 +57,22 @@ macro_rules! exchanges {
 }
 
 exchanges! {
+    alter_client_quotas::AlterClientQuotasRequest<'_> => AlterClientQuotasResponse<'static>, AlterClientQuotas, 0..=1;
     api_versions::ApiVersionsRequest<'_> => ApiVersionsResponse<'static>, ApiVersions, 3..=3;
     create_topics::CreateTopicsRequest<'_> => CreateTopicsResponse<'static>, CreateTopics, 2..=7;
     create_partitions::CreatePartitionsRequest<'_> => CreatePartitionsResponse<'static>, CreatePartitions, 0..=3;
+    delete_records::DeleteRecordsRequest<'_> => DeleteRecordsResponse<'static>, DeleteRecords, 0..=2;
     delete_topics::DeleteTopicsRequest<'_> => DeleteTopicsResponse<'static>, DeleteTopics, 1..=5;
-    describe_cluster::DescribeClusterRequest => DescribeClusterResponse<'static>, DescribeCluster, 0..=1;
+    describe_client_quotas::DescribeClientQuotasRequest<'_> => DescribeClientQuotasResponse<'static>, DescribeClientQuotas, 0..=1;
     describe_configs::DescribeConfigsRequest<'_> => DescribeConfigsResponse<'static>, DescribeConfigs, 1..=4;
+    describe_log_dirs::DescribeLogDirsRequest<'_> => DescribeLogDirsResponse<'static>, DescribeLogDirs, 0..=4;
     describe_topic_partitions::DescribeTopicPartitionsRequest<'_> => DescribeTopicPartitionsResponse<'static>, DescribeTopicPartitions, 0..=0;
-    find_coordinator::FindCoordinatorRequest<'_> => FindCoordinatorResponse<'static>, FindCoordinator, 0..=3;
+    describe_user_scram_credentials::DescribeUserScramCredentialsRequest<'_> => DescribeUserScramCredentialsResponse<'static>, DescribeUserScramCredentials, 0..=0;
+    incremental_alter_configs::IncrementalAlterConfigsRequest<'_> => IncrementalAlterConfigsResponse<'static>, IncrementalAlterConfigs, 0..=1;
+    init_producer_id::InitProducerIdRequest<'_> => InitProducerIdResponse, InitProducerId, 0..=4;
+    list_client_metrics_resources::ListClientMetricsResourcesRequest => ListClientMetricsResourcesResponse<'static>, ListClientMetricsResources, 0..=0;
     list_offsets::ListOffsetsRequest<'_> => ListOffsetsResponse<'static>, ListOffsets, 1..=9;
     list_partition_reassignments::ListPartitionReassignmentsRequest<'_> => ListPartitionReassignmentsResponse<'static>, ListPartitionReassignments, 0..=0;
     metadata::MetadataRequest<'_> => MetadataResponse<'static>, Metadata, 1..=12;
+    produce::ProduceRequest<'_> => ProduceResponse<'static>, Produce, 3..=11, answered |request| request.acks != 0;
 }

@@ -1,14 +1,12 @@
 //! Offsets of partitions: earliest, latest, by timestamp.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
 
-use super::backoff::Backoff;
-use super::{Client, Error, TopicPartition};
+use super::{ByPartition, Client, Error, TopicPartition};
 
 /// Which offset of a partition is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,35 +68,16 @@ pub struct OffsetAt {
 }
 
 impl Client {
-    /// Offsets of all the given partitions, each asked of its leader. Passing errors are tried
-    /// again, all others belong to their partition.
+    /// Offsets of all the given partitions, each asked of its leader.
     pub fn list_offsets(
         &mut self,
         wanted: &BTreeMap<TopicPartition, OffsetSpec>,
         isolation: Isolation,
-    ) -> Result<BTreeMap<TopicPartition, Result<OffsetAt, Error>>, Error> {
-        let deadline = Instant::now() + self.settings.api_timeout;
-        let mut backoff = Backoff::new(&self.settings);
-        let mut left: BTreeMap<TopicPartition, OffsetSpec> = wanted.clone();
-        let mut found = BTreeMap::new();
-        loop {
-            let partitions: Vec<TopicPartition> = left.keys().cloned().collect();
-            for (leader, partitions) in self.leaders(&partitions)? {
-                let asked: BTreeMap<&TopicPartition, OffsetSpec> =
-                    partitions.iter().map(|at| (at, left[at])).collect();
-                for (at, answer) in self.list_offsets_of(leader, &asked, isolation)? {
-                    found.insert(at, answer);
-                }
-            }
-            left.retain(|at, _| match found.get(at) {
-                Some(Ok(_)) => false,
-                Some(Err(error)) => error.is_retriable(),
-                None => true,
-            });
-            if left.is_empty() || !backoff.pause_before(deadline) {
-                return Ok(found);
-            }
-        }
+    ) -> Result<ByPartition<OffsetAt>, Error> {
+        self.ask_leaders(wanted.keys().cloned(), |client, leader, partitions| {
+            let asked = partitions.iter().map(|at| (at, wanted[at])).collect();
+            client.list_offsets_of(leader, &asked, isolation)
+        })
     }
 
     fn list_offsets_of(
@@ -106,7 +85,7 @@ impl Client {
         leader: i32,
         wanted: &BTreeMap<&TopicPartition, OffsetSpec>,
         isolation: Isolation,
-    ) -> Result<Vec<(TopicPartition, Result<OffsetAt, Error>)>, Error> {
+    ) -> Result<ByPartition<OffsetAt>, Error> {
         let partition = |(index, spec): (i32, OffsetSpec)| ListOffsetsPartition {
             partition_index: index,
             timestamp: spec.on_the_wire(),
@@ -131,14 +110,8 @@ impl Client {
             } else {
                 1
             });
-        let answer = match self.ask_broker_at_least(leader, &request, oldest) {
-            Ok(answer) => answer,
-            Err(error) if error.is_retriable() => {
-                return Ok(Vec::new());
-            }
-            Err(error) => return Err(error),
-        };
-        let mut found = Vec::new();
+        let answer = self.ask_broker_at_least(leader, &request, oldest)?;
+        let mut found = ByPartition::new();
         for topic in answer.topics {
             for partition in topic.partitions {
                 let at = TopicPartition::new(topic.name.as_ref(), partition.partition_index);
@@ -146,10 +119,8 @@ impl Client {
                     offset: partition.offset,
                     timestamp: partition.timestamp,
                 };
-                found.push((
-                    at,
-                    Error::check(partition.error_code, None).map(|()| offset),
-                ));
+                let checked = Error::check(partition.error_code, None);
+                found.insert(at, checked.map(|()| offset));
             }
         }
         Ok(found)

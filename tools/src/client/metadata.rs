@@ -99,17 +99,22 @@ impl Client {
 
     /// One topic, asked for once. An unknown one is an error, and is not created.
     pub fn topic(&mut self, name: &str) -> Result<Topic, Error> {
-        self.topic_creating(name, false)
+        self.topic_if(name, false)
     }
 
-    /// One topic, asked for once; the broker may create it if `may_create`.
-    pub fn topic_creating(&mut self, name: &str, may_create: bool) -> Result<Topic, Error> {
+    /// One topic, asked for once. An unknown one is an error now, and is there a little later if
+    /// the broker creates topics by itself.
+    pub fn topic_or_create(&mut self, name: &str) -> Result<Topic, Error> {
+        self.topic_if(name, true)
+    }
+
+    fn topic_if(&mut self, name: &str, may_be_created: bool) -> Result<Topic, Error> {
         let request = MetadataRequest {
             topics: Some(vec![MetadataRequestTopic {
                 name: Some(name.into()),
                 ..Default::default()
             }]),
-            allow_auto_topic_creation: may_create,
+            allow_auto_topic_creation: may_be_created,
             ..Default::default()
         };
         let answer = self.ask_any(&request)?;
@@ -118,31 +123,6 @@ impl Client {
         let topic = answer.topics.into_iter().next().ok_or_else(unknown)?;
         Error::check(topic.error_code, None)?;
         Ok(Topic::of(topic))
-    }
-
-    /// Who leads each of the partitions; waits for those that have no leader yet.
-    pub fn leaders(
-        &mut self,
-        partitions: &[TopicPartition],
-    ) -> Result<BTreeMap<i32, Vec<TopicPartition>>, Error> {
-        self.retried(|client| {
-            let mut leaders: BTreeMap<i32, Vec<TopicPartition>> = BTreeMap::new();
-            let mut topics: BTreeMap<&str, Topic> = BTreeMap::new();
-            for at in partitions {
-                if !topics.contains_key(at.topic.as_str()) {
-                    topics.insert(&at.topic, client.topic(&at.topic)?);
-                }
-                let mut known = topics[at.topic.as_str()].partitions.iter();
-                let partition = known
-                    .find(|known| known.index == at.partition)
-                    .ok_or_else(|| Error::of(ErrorCode::UnknownTopicOrPartition))?;
-                let leader = partition
-                    .leader
-                    .ok_or_else(|| Error::of(ErrorCode::LeaderNotAvailable))?;
-                leaders.entry(leader).or_default().push(at.clone());
-            }
-            Ok(leaders)
-        })
     }
 
     /// Takes over what an answer says of brokers and the controller.
