@@ -1,10 +1,10 @@
 //! Shows: `chiplog topics`, `get-offsets` and their like print what Kafka's tools print, line for
 //! line, for the same broker and the same arguments.
 
-use chiplog_tests::command_line::{
-    assert_same, assert_same_but, chiplog, chiplog_with_input, sorted,
-};
-use chiplog_tests::java::{Tool, run, run_with_input};
+mod console;
+
+use chiplog_tests::command_line::{assert_same, assert_same_but, chiplog};
+use chiplog_tests::java::{Tool, run_with_input};
 use chiplog_tests::node::{Node, Setup};
 
 /// Produces each line of `input`, which begins with its key and a colon.
@@ -351,89 +351,4 @@ fn configs_prints_what_kafka_configs_prints() {
         json.contains("\"source\":\"DYNAMIC_TOPIC_CONFIG\""),
         "{json}"
     );
-}
-
-#[test]
-fn console_producer_sends_what_kafkas_sends() {
-    let node = Node::start();
-    node.create_topic("ours", 3);
-    node.create_topic("kafkas", 3);
-    let bootstrap = node.bootstrap();
-    let input = "h1:v1,h2:NIL\ta\talpha\n\tb\tbeta\nNIL\tc\tNIL\nNIL\tNIL\tdelta\n".repeat(40);
-    for (codec, extra) in [
-        ("none", &["--sync"][..]),
-        ("zstd", &["--batch-size", "200"]),
-        ("gzip", &["--request-required-acks", "1"]),
-    ] {
-        let arguments = |topic| {
-            let to = ["--bootstrap-server", &bootstrap, "--topic", topic];
-            let codec = ["--compression-codec", codec];
-            let parse = [
-                "--property",
-                "parse.key=true",
-                "--property",
-                "parse.headers=true",
-            ];
-            let lax = [
-                "--property",
-                "null.marker=NIL",
-                "--property",
-                "ignore.error=true",
-            ];
-            let all = [&to[..], &codec, &parse, &lax, extra].concat();
-            all.into_iter().map(str::to_owned).collect::<Vec<String>>()
-        };
-        let kafkas = arguments("kafkas");
-        let kafkas: Vec<&str> = kafkas.iter().map(String::as_str).collect();
-        run_with_input(Tool::ConsoleProducer, &kafkas, input.as_bytes()).succeeded();
-        let ours = arguments("ours");
-        let mut words = vec!["console-producer"];
-        words.extend(ours.iter().map(String::as_str));
-        let ours = chiplog_with_input(&words, input.as_bytes());
-        assert_eq!((ours.errors.as_str(), ours.exit), ("", 0), "{codec}");
-    }
-    assert_eq!(keyed_records(&node, "ours"), keyed_records(&node, "kafkas"));
-}
-
-/// All records of a topic of three partitions that have a key, as Kafka's consumer prints them:
-/// where records without key go is chance.
-fn keyed_records(node: &Node, topic: &str) -> String {
-    let bootstrap = node.bootstrap();
-    let offsets = [
-        "get-offsets",
-        "--bootstrap-server",
-        &bootstrap,
-        "--topic",
-        topic,
-    ];
-    let mut keyed = String::new();
-    let mut count = 0;
-    for line in chiplog(&offsets).succeeded().lines() {
-        let mut words = line.split(':').skip(1);
-        let (partition, end) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-        if end == "0" {
-            continue;
-        }
-        let from = [
-            "--bootstrap-server",
-            &bootstrap,
-            "--topic",
-            topic,
-            "--partition",
-            partition,
-        ];
-        let all = ["--offset", "earliest", "--max-messages", end];
-        let shown = ["key", "headers", "partition"].map(|what| format!("print.{what}=true"));
-        let shown = shown.iter().flat_map(|what| ["--property", what]);
-        let arguments: Vec<&str> = from.into_iter().chain(all).chain(shown).collect();
-        for line in run(Tool::ConsoleConsumer, &arguments).succeeded().lines() {
-            count += 1;
-            if !line.contains("\tnull\tdelta") {
-                keyed.push_str(line);
-                keyed.push('\n');
-            }
-        }
-    }
-    assert_eq!(count, 480, "{topic}");
-    sorted(&keyed)
 }

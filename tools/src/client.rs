@@ -7,6 +7,7 @@
 
 pub mod backoff;
 mod by_leader;
+mod committed_offsets;
 mod config;
 mod connection;
 mod error;
@@ -17,6 +18,7 @@ mod metadata;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
+use protocol::messages::find_coordinator::FindCoordinatorRequest;
 use protocol::messages::metadata::MetadataRequest;
 
 use backoff::Backoff;
@@ -28,6 +30,13 @@ pub use error::Error;
 pub use exchange::Exchange;
 pub use list_offsets::{Isolation, OffsetSpec};
 pub use metadata::{Partition, Topic, TopicPartition};
+
+/// What a coordinator is asked for, by its number on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CoordinatorOf {
+    /// A consumer group.
+    Group = 0,
+}
 
 /// Connections to a cluster.
 pub struct Client {
@@ -153,6 +162,21 @@ impl Client {
             Some(controller) => self.ask_broker(controller, request),
             None => Err(Error::NoController),
         }
+    }
+
+    /// The broker that coordinates a group or a transactional id; waits until there is one.
+    pub fn coordinator(&mut self, of: CoordinatorOf, key: &str) -> Result<i32, Error> {
+        self.retried(|client| {
+            let answer = client.ask_any(&FindCoordinatorRequest {
+                key: key.into(),
+                key_type: of as i8,
+                ..Default::default()
+            })?;
+            Error::check(answer.error_code, answer.error_message)?;
+            let address = format!("{}:{}", answer.host, answer.port);
+            client.brokers.insert(answer.node_id, address);
+            Ok(answer.node_id)
+        })
     }
 
     /// Learns anew which brokers there are and who is the controller.

@@ -5,6 +5,7 @@ mod client;
 mod completion;
 mod configs;
 mod connect;
+mod console_consumer;
 mod console_producer;
 mod delete_records;
 mod dump_log;
@@ -46,6 +47,8 @@ enum Command {
     GetOffsets(get_offsets::Options),
     /// Describe and alter settings, as kafka-configs does.
     Configs(Box<configs::Options>),
+    /// Print records, as kafka-console-consumer does.
+    ConsoleConsumer(Box<console_consumer::Options>),
     /// Send lines of standard input as records, as kafka-console-producer does.
     ConsoleProducer(Box<console_producer::Options>),
     /// Delete records before given offsets, as kafka-delete-records does.
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::Topics(options) => topics::run(&options),
         Command::GetOffsets(options) => get_offsets::run(&options),
         Command::Configs(options) => configs::run(&options),
+        Command::ConsoleConsumer(options) => console_consumer::run(&options),
         Command::ConsoleProducer(options) => console_producer::run(&options),
         Command::DeleteRecords(options) => delete_records::run(&options),
         Command::LogDirs(options) => log_dirs::run(&options),

@@ -68,11 +68,19 @@ exchanges! {
     describe_log_dirs::DescribeLogDirsRequest<'_> => DescribeLogDirsResponse<'static>, DescribeLogDirs, 0..=4;
     describe_topic_partitions::DescribeTopicPartitionsRequest<'_> => DescribeTopicPartitionsResponse<'static>, DescribeTopicPartitions, 0..=0;
     describe_user_scram_credentials::DescribeUserScramCredentialsRequest<'_> => DescribeUserScramCredentialsResponse<'static>, DescribeUserScramCredentials, 0..=0;
+    fetch::FetchRequest<'_> => FetchResponse<'static>, Fetch, 4..=12;
+    find_coordinator::FindCoordinatorRequest<'_> => FindCoordinatorResponse<'static>, FindCoordinator, 0..=3;
+    heartbeat::HeartbeatRequest<'_> => HeartbeatResponse, Heartbeat, 0..=4;
     incremental_alter_configs::IncrementalAlterConfigsRequest<'_> => IncrementalAlterConfigsResponse<'static>, IncrementalAlterConfigs, 0..=1;
     init_producer_id::InitProducerIdRequest<'_> => InitProducerIdResponse, InitProducerId, 0..=4;
+    join_group::JoinGroupRequest<'_> => JoinGroupResponse<'static>, JoinGroup, 1..=9;
+    leave_group::LeaveGroupRequest<'_> => LeaveGroupResponse<'static>, LeaveGroup, 0..=2;
     list_client_metrics_resources::ListClientMetricsResourcesRequest => ListClientMetricsResourcesResponse<'static>, ListClientMetricsResources, 0..=0;
     list_offsets::ListOffsetsRequest<'_> => ListOffsetsResponse<'static>, ListOffsets, 1..=9;
     list_partition_reassignments::ListPartitionReassignmentsRequest<'_> => ListPartitionReassignmentsResponse<'static>, ListPartitionReassignments, 0..=0;
     metadata::MetadataRequest<'_> => MetadataResponse<'static>, Metadata, 1..=12;
+    offset_commit::OffsetCommitRequest<'_> => OffsetCommitResponse<'static>, OffsetCommit, 2..=9;
+    offset_fetch::OffsetFetchRequest<'_> => OffsetFetchResponse<'static>, OffsetFetch, 2..=7;
     produce::ProduceRequest<'_> => ProduceResponse<'static>, Produce, 3..=11, answered |request| request.acks != 0;
+    sync_group::SyncGroupRequest<'_> => SyncGroupResponse<'static>, SyncGroup, 0..=5;
 }

@@ -123,6 +123,7 @@ impl Sender {
             return Ok(());
         }
         let request = InitProducerIdRequest {
+            transactional_id: None,
             transaction_timeout_ms: i32::MAX,
             ..Default::default()
         };
