@@ -6,7 +6,6 @@
 mod administration;
 mod answers;
 mod back_pressure;
-mod command_line;
 mod compaction;
 mod configs;
 mod console;

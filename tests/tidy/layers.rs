@@ -40,6 +40,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("tests", &[]),
     // Compaction is judged file by file, which takes the engine itself.
     ("tests/cleaner", &["protocol", "engine", "tests"]),
+    ("tests/clients", &["tests"]),
+    ("tests/crowd", &["tests"]),
     ("xtask", &[]),
 ];
 

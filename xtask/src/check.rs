@@ -30,7 +30,15 @@ pub fn run() -> Result<(), Failure> {
     )?;
     cargo_step(
         "tests",
-        &["test", "--workspace", "--locked", "--no-fail-fast"],
+        &[
+            "test",
+            "--workspace",
+            // Needs more than Rust and Java: cargo xtask clients.
+            "--exclude",
+            "chiplog-client-tests",
+            "--locked",
+            "--no-fail-fast",
+        ],
     )?;
     println!("check passed in {:.0} s", begin.elapsed().as_secs_f64());
     Ok(())

@@ -5,6 +5,7 @@
 
 mod bench_engine;
 mod check;
+mod clients;
 mod data;
 mod fuzz;
 mod gen_messages;
@@ -19,6 +20,10 @@ use step::Failure;
 const USAGE: &str = "\
 usage: cargo xtask <chore>
   check          format, lints, documentation of public items, build, every test
+  clients [NAME] [--long]
+                 run clients of other languages, Kafka Streams and Kafka Connect against a node
+                 (needs Java, Maven, Python, pip, Node and Go); --long for five minutes of a group
+                 whose members come and go
   peers          bring Apache Kafka's jars into target/peers (needs Java and Maven)
   data           bring the real data set of the tests into target/data (needs Python and pip)
   gen-messages   write protocol/src/messages from the schemas of Kafka's jars
@@ -41,6 +46,7 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["check"] => check::run(),
+        ["clients", arguments @ ..] => clients::run(arguments),
         ["peers"] => peers::run(),
         ["data"] => data::run(),
         ["gen-messages"] => gen_messages::run(Purpose::Write, None),

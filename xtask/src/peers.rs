@@ -18,15 +18,21 @@ pub fn run() -> Result<(), Failure> {
     if fs::read_to_string(&stamp).is_ok_and(|resolved| resolved == wanted) {
         return require_java();
     }
+    let libs = peers.join("libs");
+    // What an earlier pom asked for must not stay on the class path.
+    fs::remove_dir_all(&peers).or_else(ignore_missing)?;
+    resolve(&pom, &libs)?;
+    fs::write(&stamp, wanted).map_err(|e| Failure::new(format!("{}: {e}", stamp.display())))
+}
+
+/// Brings the jars that `pom` names into `libs`.
+pub fn resolve(pom: &Path, libs: &Path) -> Result<(), Failure> {
     require_java()?;
     if !is_installed("mvn", "--version") {
         return Err(Failure::new(
             "Maven is not installed: install the Debian packages maven and openjdk-17-jdk-headless",
         ));
     }
-    let libs = peers.join("libs");
-    // What an earlier pom asked for must not stay on the class path.
-    fs::remove_dir_all(&peers).or_else(ignore_missing)?;
     succeed(
         Command::new("mvn")
             .args([
@@ -35,10 +41,9 @@ pub fn run() -> Result<(), Failure> {
                 "dependency:copy-dependencies",
                 "--file",
             ])
-            .arg(&pom)
+            .arg(pom)
             .arg(format!("-DoutputDirectory={}", libs.display())),
-    )?;
-    fs::write(&stamp, wanted).map_err(|e| Failure::new(format!("{}: {e}", stamp.display())))
+    )
 }
 
 fn require_java() -> Result<(), Failure> {

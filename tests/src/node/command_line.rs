@@ -166,6 +166,8 @@ fn write_kafka_properties(place: &Place<'_>, setup: &Setup, of_its_kind: &str) {
         "{of_its_kind}\
          advertised.listeners=PLAINTEXT://127.0.0.1:{}\n\
          offsets.topic.replication.factor=1\n\
+         transaction.state.log.replication.factor=1\n\
+         transaction.state.log.min.isr=1\n\
          log.dirs={}\n",
         place.port,
         log_directory(place.directory).display()

@@ -1,0 +1,261 @@
+//! Shows: Kafka Connect with its file source and sink, as one distributed worker whose offsets,
+//! connectors and states are in compacted topics, and standalone, where they are in a file.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use chiplog_tests::java::{Tool, run};
+use chiplog_tests::node::Node;
+use chiplog_tests::place::free_port;
+use chiplog_tests::state::{SOON, reach};
+use tempfile::TempDir;
+
+use crate::course;
+use crate::program::{Program, fetched};
+
+/// Lines that are given at a time.
+const LINES: usize = 1000;
+const TOPICS: [&str; 3] = ["connect-configs", "connect-offsets", "connect-status"];
+
+#[test]
+fn a_distributed_worker_keeps_all_it_knows_in_compacted_topics() {
+    let mut node = course::node();
+    let files = Files::new();
+    let worker = Worker::distributed(&node, &files);
+    let mut running = worker.start();
+    worker.put("source", &files.source());
+    worker.put("sink", &files.sink());
+    files.append(0);
+    files.reach_copied(1);
+    for topic in TOPICS {
+        let told = configs_of(&node, topic);
+        assert!(told.contains("cleanup.policy=compact"), "{topic}: {told}");
+    }
+
+    // Both connectors go on where they were, and nothing but the topics tells them where.
+    running.stop();
+    node.kill();
+    node.start_again();
+    files.append(1);
+    let mut running = worker.start();
+    files.reach_copied(2);
+
+    // A worker that runs sees the node come back.
+    node.kill();
+    files.append(2);
+    node.start_again();
+    files.reach_copied(3);
+    running.assert_running();
+    assert!(
+        worker
+            .ask("GET", "/connectors/sink/status", "")
+            .contains(r#""state":"RUNNING""#)
+    );
+    running.stop();
+}
+
+#[test]
+fn a_standalone_worker_copies_a_file_and_goes_on_after_a_stop() {
+    let mut node = course::node();
+    let files = Files::new();
+    let worker = Worker::standalone(&node, &files);
+    files.append(0);
+    let mut running = worker.start();
+    files.reach_copied(1);
+    running.stop();
+    node.kill();
+    node.start_again();
+    files.append(1);
+    let mut running = worker.start();
+    files.reach_copied(2);
+    running.stop();
+}
+
+fn configs_of(node: &Node, topic: &str) -> String {
+    let bootstrap = node.bootstrap();
+    let words = [
+        "--bootstrap-server",
+        &bootstrap,
+        "--describe",
+        "--topic",
+        topic,
+    ];
+    run(Tool::Configs, &words).succeeded()
+}
+
+/// The file that is read, the one that is written, and what belongs to the worker.
+struct Files(TempDir);
+
+impl Files {
+    fn new() -> Files {
+        let files = Files(TempDir::new().expect("a temporary directory can be made"));
+        File::create(files.input()).expect("the directory is writable");
+        files
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn input(&self) -> PathBuf {
+        self.path("input.txt")
+    }
+
+    fn source(&self) -> Vec<(String, String)> {
+        vec![
+            ("connector.class".into(), "FileStreamSource".into()),
+            ("tasks.max".into(), "1".into()),
+            ("topic".into(), "copied-lines".into()),
+            ("file".into(), self.input().display().to_string()),
+        ]
+    }
+
+    fn sink(&self) -> Vec<(String, String)> {
+        vec![
+            ("connector.class".into(), "FileStreamSink".into()),
+            ("tasks.max".into(), "1".into()),
+            ("topics".into(), "copied-lines".into()),
+            ("file".into(), self.path("output.txt").display().to_string()),
+        ]
+    }
+
+    /// Writes the lines of one more part.
+    fn append(&self, part: usize) {
+        let text: String = (part * LINES..(part + 1) * LINES)
+            .map(|line| format!("line {line}\n"))
+            .collect();
+        let mut file = OpenOptions::new()
+            .append(true)
+            .open(self.input())
+            .expect("the file is there");
+        file.write_all(text.as_bytes()).expect("the disk has room");
+    }
+
+    /// Waits until the lines of so many parts were copied, each once and in order.
+    fn reach_copied(&self, parts: usize) {
+        let wanted = fs::read_to_string(self.input()).expect("the file is there");
+        assert_eq!(wanted.lines().count(), parts * LINES);
+        reach("the lines are copied", 2 * SOON, || {
+            let found = fs::read_to_string(self.path("output.txt")).ok()?;
+            assert!(
+                wanted.starts_with(found.as_str()),
+                "copied otherwise than given, {} lines",
+                found.lines().count()
+            );
+            (found == wanted).then_some(())
+        });
+    }
+}
+
+/// One way to run Connect.
+struct Worker {
+    class: &'static str,
+    arguments: Vec<PathBuf>,
+    port: u16,
+}
+
+impl Worker {
+    fn distributed(node: &Node, files: &Files) -> Worker {
+        let port = free_port();
+        let mut settings = settings(node, port);
+        settings.push(("group.id".into(), "connect".into()));
+        for (of, topic) in ["config", "offset", "status"].into_iter().zip(TOPICS) {
+            settings.push((format!("{of}.storage.topic"), topic.into()));
+            settings.push((format!("{of}.storage.replication.factor"), "1".into()));
+        }
+        Worker {
+            class: "org.apache.kafka.connect.cli.ConnectDistributed",
+            arguments: vec![write(&files.path("worker.properties"), &settings)],
+            port,
+        }
+    }
+
+    fn standalone(node: &Node, files: &Files) -> Worker {
+        let port = free_port();
+        let mut settings = settings(node, port);
+        let offsets = files.path("offsets").display().to_string();
+        settings.push(("offset.storage.file.filename".into(), offsets));
+        let named = |name: &str, mut connector: Vec<(String, String)>| {
+            connector.push(("name".into(), name.into()));
+            write(&files.path(&format!("{name}.properties")), &connector)
+        };
+        Worker {
+            class: "org.apache.kafka.connect.cli.ConnectStandalone",
+            arguments: vec![
+                write(&files.path("worker.properties"), &settings),
+                named("source", files.source()),
+                named("sink", files.sink()),
+            ],
+            port,
+        }
+    }
+
+    fn start(&self) -> Program {
+        let mut command = Command::new("java");
+        command
+            .args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
+            .args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp"])
+            .arg(fetched("streams/libs").join("*"))
+            .arg(self.class)
+            .args(&self.arguments);
+        Program::start(&mut command)
+    }
+
+    /// Makes a connector, as soon as the worker knows itself as the only member of its group.
+    fn put(&self, name: &str, connector: &[(String, String)]) {
+        let fields: Vec<String> = connector
+            .iter()
+            .map(|(key, value)| format!("{key:?}:{value:?}"))
+            .collect();
+        let body = format!("{{{}}}", fields.join(","));
+        reach("the worker makes a connector", 2 * SOON, || {
+            let answer = self
+                .try_ask("PUT", &format!("/connectors/{name}/config"), &body)
+                .ok()?;
+            answer.starts_with("HTTP/1.1 201").then_some(())
+        });
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> String {
+        self.try_ask(method, path, body)
+            .expect("the worker answers")
+    }
+
+    fn try_ask(&self, method: &str, path: &str, body: &str) -> io::Result<String> {
+        let mut worker = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        worker.set_read_timeout(Some(SOON))?;
+        write!(
+            worker,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        let mut answer = String::new();
+        worker.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+fn settings(node: &Node, port: u16) -> Vec<(String, String)> {
+    let text = "org.apache.kafka.connect.storage.StringConverter";
+    vec![
+        ("bootstrap.servers".into(), node.bootstrap()),
+        ("listeners".into(), format!("http://127.0.0.1:{port}")),
+        ("key.converter".into(), text.into()),
+        ("value.converter".into(), text.into()),
+        // A node that is gone may be asked again soon.
+        ("offset.flush.interval.ms".into(), "500".into()),
+    ]
+}
+
+fn write(path: &Path, settings: &[(String, String)]) -> PathBuf {
+    let lines: String = settings
+        .iter()
+        .map(|(key, value)| format!("{key}={value}\n"))
+        .collect();
+    fs::write(path, lines).expect("the directory is writable");
+    path.to_path_buf()
+}

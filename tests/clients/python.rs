@@ -1,0 +1,29 @@
+//! Shows: kafka-python and aiokafka in groups.
+
+use std::process::Command;
+
+use chiplog_tests::place::tests_directory;
+
+use crate::course;
+use crate::program::fetched;
+
+fn python(script: &str, words: &[String]) -> Command {
+    let mut command = Command::new("python3");
+    command
+        .arg(tests_directory().join("clients/python").join(script))
+        .args(words)
+        .env("PYTHONPATH", fetched("python/site"))
+        // Compiled files do not belong among the sources.
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+#[test]
+fn kafka_python_shares_leaves_commits_and_goes_on() {
+    course::group(|words| python("kafka_python_group.py", words));
+}
+
+#[test]
+fn aiokafka_shares_leaves_commits_and_goes_on() {
+    course::group(|words| python("aiokafka_group.py", words));
+}

@@ -1,0 +1,301 @@
+//! The crowd: its members' processes, the records they are given, and the observer of what they
+//! have committed.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use chiplog_tests::node::Node;
+use chiplog_tests::state::{SOON, reach};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+use tempfile::TempDir;
+
+use crate::chance::Chance;
+use crate::verdict::Verdict;
+
+const PARTITIONS: i32 = 100;
+const MEMBERS: usize = 20;
+/// The crowd stays within these.
+const MEMBERS_MIN: usize = 16;
+const MEMBERS_MAX: usize = 24;
+/// Records that each partition is given at a time.
+const GIVEN: i64 = 5;
+/// The longest time in which the whole group commits nothing: crashed members time out after 6 s.
+const STANDSTILL_MAX: Duration = SOON;
+
+/// How the members commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// With a commit after each batch.
+    Commits,
+    /// Together with copies of the records, in transactions.
+    Transactions,
+}
+
+struct Member {
+    process: Child,
+    /// The member leaves when this is closed.
+    stays: ChildStdin,
+}
+
+/// The group, and all that happened to it.
+pub struct Crowd<'a> {
+    node: &'a Node,
+    how: How,
+    chance: Chance,
+    journals: TempDir,
+    joined: usize,
+    crashed: usize,
+    members: Vec<Member>,
+    producer: BaseProducer,
+    given: i64,
+    observer: BaseConsumer,
+    /// What was committed of each partition when the observer last asked.
+    committed: Vec<i64>,
+}
+
+impl<'a> Crowd<'a> {
+    /// Twenty members that own all partitions.
+    pub fn gather(node: &'a Node, how: How, seed: u64) -> Crowd<'a> {
+        node.create_topic("crowd", PARTITIONS);
+        node.create_topic("copies", PARTITIONS);
+        let client = |settings: &[(&str, &str)]| {
+            let mut config = ClientConfig::new();
+            config.set("bootstrap.servers", node.bootstrap());
+            for (key, value) in settings {
+                config.set(*key, *value);
+            }
+            config
+        };
+        let producer = client(&[("enable.idempotence", "true")]).create();
+        // Only what is committed counts: pending offsets of transactions do not hold it up.
+        let isolation = ("isolation.level", "read_uncommitted");
+        let observer = client(&[("group.id", "crowd"), isolation]).create();
+        let mut crowd = Crowd {
+            node,
+            how,
+            chance: Chance::new(seed),
+            journals: TempDir::new().expect("a temporary directory can be made"),
+            joined: 0,
+            crashed: 0,
+            members: Vec::new(),
+            producer: producer.expect("valid settings"),
+            given: 0,
+            observer: observer.expect("valid settings"),
+            committed: vec![0; usize::try_from(PARTITIONS).expect("not negative")],
+        };
+        for _ in 0..MEMBERS {
+            crowd.join();
+        }
+        crowd.give();
+        crowd.reach_committed(crowd.given * i64::from(PARTITIONS));
+        crowd
+    }
+
+    /// Members join, leave and crash for `time`, while the group takes what it is given.
+    pub fn come_and_go(&mut self, time: Duration) {
+        let begin = Instant::now();
+        while begin.elapsed() < time {
+            self.give();
+            self.someone_comes_or_goes();
+            let wanted = i64::try_from(self.chance.below(400)).expect("few records");
+            self.reach_committed(self.committed.iter().sum::<i64>() + wanted + 1);
+        }
+    }
+
+    fn someone_comes_or_goes(&mut self) {
+        let present = self.members.len();
+        match self.chance.below(4) {
+            _ if present <= MEMBERS_MIN => self.join(),
+            0 | 1 if present < MEMBERS_MAX => self.join(),
+            2 => {
+                let leaving = self.chance.below(present);
+                end(self.members.swap_remove(leaving));
+            }
+            _ => {
+                let crashing = self.chance.below(present);
+                let mut member = self.members.swap_remove(crashing);
+                member.process.kill().expect("the member is a child");
+                member.process.wait().expect("the member is a child");
+                self.crashed += 1;
+            }
+        }
+    }
+
+    /// Everything that was given is committed; then all members leave.
+    pub fn catch_up_and_leave(&mut self) {
+        self.reach_committed(self.given * i64::from(PARTITIONS));
+        for member in self.members.drain(..) {
+            end(member);
+        }
+    }
+
+    /// Judges what the members wrote down, and what they left behind.
+    pub fn judge(&self) {
+        let journals: Vec<String> = (0..self.joined)
+            .map(|number| fs::read_to_string(self.journal(number)).expect("journals are text"))
+            .collect();
+        let mut verdict = Verdict::of(&journals);
+        println!(
+            "{} members joined, {} crashed; {} records in {} commits; partitions assigned {} times; \
+             {} commits refused, {} members put out",
+            self.joined,
+            self.crashed,
+            self.given * i64::from(PARTITIONS),
+            verdict.committed,
+            verdict.assignments,
+            verdict.refusals,
+            verdict.losses
+        );
+        verdict.assert_one_owner_at_a_time();
+        verdict.assert_commits_go_forward();
+        verdict.assert_each_record_committed_once(&vec![self.given; self.committed.len()]);
+        if self.how == How::Transactions {
+            self.assert_each_record_copied_once();
+        }
+    }
+
+    fn journal(&self, number: usize) -> PathBuf {
+        self.journals.path().join(format!("member-{number}"))
+    }
+
+    fn join(&mut self) {
+        let how = match self.how {
+            How::Commits => "commits",
+            How::Transactions => "transactions",
+        };
+        let journal = File::create(self.journal(self.joined)).expect("the directory is writable");
+        let mut process = Command::new(env!("CARGO_BIN_EXE_crowd-member"))
+            .args([&self.node.bootstrap(), "crowd"])
+            .args([&format!("member-{}", self.joined), how])
+            .stdin(Stdio::piped())
+            .stdout(journal)
+            .spawn()
+            .expect("the member is built with the test");
+        let stays = process.stdin.take().expect("standard input is a pipe");
+        self.joined += 1;
+        self.members.push(Member { process, stays });
+    }
+
+    /// Gives each partition more records: value `partition:offset`.
+    fn give(&mut self) {
+        for offset in self.given..self.given + GIVEN {
+            for partition in 0..PARTITIONS {
+                let value = format!("{partition}:{offset}");
+                let record = BaseRecord::<(), str>::to("crowd");
+                self.producer
+                    .send(record.partition(partition).payload(&value))
+                    .map_err(|(error, _)| error)
+                    .expect("the queue has room");
+            }
+        }
+        self.producer.flush(SOON).expect("everything is delivered");
+        self.given += GIVEN;
+    }
+
+    /// Waits until so many records are committed.
+    fn reach_committed(&mut self, wanted: i64) {
+        reach("the group goes on", STANDSTILL_MAX, || {
+            self.observe();
+            (self.committed.iter().sum::<i64>() >= wanted).then_some(())
+        });
+    }
+
+    /// Asks for the committed offsets, none of which may ever go back.
+    fn observe(&mut self) {
+        for member in &mut self.members {
+            let ended = member.process.try_wait().expect("the member is a child");
+            assert_eq!(ended, None, "members go only when they are made to");
+        }
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition_range("crowd", 0, PARTITIONS - 1);
+        let told = self
+            .observer
+            .committed_offsets(asked, SOON)
+            .expect("the coordinator answers");
+        for (last, element) in self.committed.iter_mut().zip(told.elements()) {
+            let now = match element.offset() {
+                Offset::Offset(offset) => offset,
+                _ => 0,
+            };
+            let partition = element.partition();
+            assert!(
+                now >= *last,
+                "partition {partition}: committed {now} after {last}"
+            );
+            assert!(
+                now <= self.given,
+                "partition {partition}: committed {now} past the end"
+            );
+            *last = now;
+        }
+    }
+
+    /// A reader of committed records finds each record once and in order.
+    fn assert_each_record_copied_once(&self) {
+        let reader: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.node.bootstrap())
+            .set("group.id", "unused")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .set("isolation.level", "read_committed")
+            .create()
+            .expect("valid settings");
+        let mut all = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            all.add_partition_offset("copies", partition, Offset::Beginning)
+                .expect("a valid offset");
+        }
+        reader.assign(&all).expect("the assignment is valid");
+        let mut found = vec![0; self.committed.len()];
+        let mut ended = vec![false; self.committed.len()];
+        let index = |partition| usize::try_from(partition).expect("not negative");
+        while ended.contains(&false) {
+            match reader
+                .poll(SOON)
+                .expect("a record or an end within a minute")
+            {
+                Ok(message) => {
+                    let next: &mut i64 = &mut found[index(message.partition())];
+                    let wanted = format!("{}:{next}", message.partition());
+                    let value = message.payload().expect("a value");
+                    assert_eq!(String::from_utf8_lossy(value), wanted, "the next copy");
+                    *next += 1;
+                }
+                Err(KafkaError::PartitionEOF(partition)) => ended[index(partition)] = true,
+                Err(error) => panic!("copies: {error}"),
+            }
+        }
+        assert_eq!(
+            found,
+            vec![self.given; found.len()],
+            "copies of each partition"
+        );
+    }
+}
+
+impl Drop for Crowd<'_> {
+    fn drop(&mut self) {
+        for member in &mut self.members {
+            // Both fail only when the process is gone already.
+            let _ = member.process.kill();
+            let _ = member.process.wait();
+        }
+    }
+}
+
+/// The member leaves the group in order.
+fn end(member: Member) {
+    let Member { mut process, stays } = member;
+    drop(stays);
+    let status = reach("the member ends", SOON, || {
+        process.try_wait().expect("the member is a child")
+    });
+    assert!(status.success(), "a member ended with {status}");
+}

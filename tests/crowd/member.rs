@@ -1,0 +1,249 @@
+//! One member of the crowded group: takes records, commits them, and writes down in its journal
+//! (standard output) what it owns and what it committed. It leaves when its standard input ends.
+//!
+//! usage: crowd-member BOOTSTRAP GROUP NAME commits|transactions
+//!
+//! Invariant: nothing is taken while something taken before is neither committed nor given up, and
+//! a partition is given up only after that.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+
+use journal::{Event, Range};
+
+/// Records are taken so many at a time.
+const TAKEN_MAX: usize = 200;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+type Copier = ThreadedProducer<DefaultProducerContext>;
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    let [_, bootstrap, group, name, how] = &words[..] else {
+        panic!("usage: crowd-member BOOTSTRAP GROUP NAME commits|transactions");
+    };
+    let copier = (how == "transactions").then(|| copier(bootstrap, name));
+    let consumer = consumer(bootstrap, group, name, copier);
+    consumer.subscribe(&["crowd"]).expect("a valid topic");
+    let leave = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&leave);
+    std::thread::spawn(move || {
+        // Whatever comes, the end of the stream is the sign.
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        told.store(true, Ordering::Relaxed);
+    });
+    while !leave.load(Ordering::Relaxed) {
+        take(&consumer);
+        consumer.context().commit(&consumer);
+    }
+    drop(consumer);
+    write_down(&Event::Left);
+}
+
+fn copier(bootstrap: &str, name: &str) -> Copier {
+    let copier: Copier = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("transactional.id", name)
+        // What a crashed member leaves open holds its partitions up for so long.
+        .set("transaction.timeout.ms", "3000")
+        .create()
+        .expect("valid settings");
+    copier
+        .init_transactions(PATIENCE)
+        .expect("the transaction coordinator answers");
+    copier
+}
+
+fn consumer(
+    bootstrap: &str,
+    group: &str,
+    name: &str,
+    copier: Option<Copier>,
+) -> BaseConsumer<Taken> {
+    ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", group)
+        .set("client.id", name)
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", "6000")
+        .set("heartbeat.interval.ms", "500")
+        .create_with_context(Taken {
+            records: Mutex::default(),
+            copier,
+        })
+        .expect("valid settings")
+}
+
+/// One write a line, so that the end of the process cuts off no line but the last.
+fn write_down(event: &Event) {
+    let line = format!("{} {event}\n", journal::now());
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes()).expect("the journal is open");
+    out.flush().expect("the journal is open");
+}
+
+/// The first offset of some records of a partition, and their values.
+type Run = (i64, Vec<Vec<u8>>);
+
+/// What was taken and is not committed, by partition.
+struct Taken {
+    records: Mutex<BTreeMap<i32, Run>>,
+    copier: Option<Copier>,
+}
+
+fn take(consumer: &BaseConsumer<Taken>) {
+    let mut wait = Duration::from_millis(100);
+    for _ in 0..TAKEN_MAX {
+        // Rebalances happen in here.
+        let Some(polled) = consumer.poll(wait) else {
+            break;
+        };
+        wait = Duration::ZERO;
+        let message = match polled {
+            Ok(message) => message,
+            Err(KafkaError::MessageConsumption(code)) if passes(code) => continue,
+            Err(error) => panic!("poll: {error}"),
+        };
+        let mut records = consumer.context().records.lock().expect("one thread");
+        let (from, values) = records
+            .entry(message.partition())
+            .or_insert((message.offset(), Vec::new()));
+        let next = *from + i64::try_from(values.len()).expect("few records");
+        assert_eq!(message.offset(), next, "no record is left out");
+        let value = message.payload().expect("a value").to_vec();
+        let says = format!("{}:{next}", message.partition());
+        assert_eq!(value, says.as_bytes(), "the record's content");
+        values.push(value);
+    }
+}
+
+/// What librdkafka reports and goes on from by itself: the coordinator moved or was asked too
+/// early, and the member was put out of the group, which a revocation reports again.
+fn passes(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::OperationTimedOut
+    )
+}
+
+impl Taken {
+    /// Commits everything that was taken. What the coordinator refuses stays, and is committed
+    /// with what follows, unless its partition is given up.
+    fn commit(&self, consumer: &BaseConsumer<Taken>) {
+        let mut records = self.records.lock().expect("one thread");
+        if records.is_empty() {
+            return;
+        }
+        let ranges: Vec<Range> = records
+            .iter()
+            .map(|(partition, (from, values))| Range {
+                partition: *partition,
+                from: *from,
+                to: from + i64::try_from(values.len()).expect("few records"),
+            })
+            .collect();
+        let mut offsets = TopicPartitionList::new();
+        for range in &ranges {
+            offsets
+                .add_partition_offset("crowd", range.partition, Offset::Offset(range.to))
+                .expect("a valid offset");
+        }
+        write_down(&Event::Commits(ranges));
+        let result = match &self.copier {
+            None => consumer.commit(&offsets, CommitMode::Sync),
+            Some(copier) => {
+                let values = records.values().flat_map(|(_, values)| values);
+                copy(copier, consumer, values, &offsets)
+            }
+        };
+        match result {
+            Ok(()) => {
+                records.clear();
+                write_down(&Event::Committed);
+            }
+            Err(error) => match error.rdkafka_error_code() {
+                // The coordinator has said no.
+                Some(
+                    code @ (RDKafkaErrorCode::IllegalGeneration
+                    | RDKafkaErrorCode::UnknownMemberId
+                    | RDKafkaErrorCode::FencedInstanceId
+                    | RDKafkaErrorCode::RebalanceInProgress),
+                ) => write_down(&Event::Refused(format!("{code:?}"))),
+                // It may have been done or not: nothing is written down.
+                Some(code) if passes(code) => {}
+                _ => panic!("commit: {error}"),
+            },
+        }
+    }
+}
+
+/// Copies `values` in one transaction with the group's `offsets`; an error means that it was
+/// aborted.
+fn copy<'a>(
+    copier: &Copier,
+    consumer: &BaseConsumer<Taken>,
+    values: impl Iterator<Item = &'a Vec<u8>>,
+    offsets: &TopicPartitionList,
+) -> KafkaResult<()> {
+    copier.begin_transaction()?;
+    for value in values {
+        let text = std::str::from_utf8(value).expect("values are text");
+        let partition = text.split(':').next().and_then(|p| p.parse().ok());
+        let record = BaseRecord::<(), [u8]>::to("copies")
+            .partition(partition.expect("a partition"))
+            .payload(value.as_slice());
+        copier.send(record).map_err(|(error, _)| error)?;
+    }
+    let member = consumer.group_metadata().expect("a member of a group");
+    let sent = copier
+        .send_offsets_to_transaction(offsets, &member, PATIENCE)
+        .and_then(|()| copier.commit_transaction(PATIENCE));
+    if sent.is_err() {
+        // A producer that is fenced cannot abort either, and ends.
+        copier.abort_transaction(PATIENCE)?;
+    }
+    sent
+}
+
+impl ClientContext for Taken {}
+
+impl ConsumerContext for Taken {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Taken>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Revoke(partitions) = rebalance else {
+            return;
+        };
+        let given_up = numbers(partitions);
+        if consumer.assignment_lost() {
+            write_down(&Event::Lost(given_up.clone()));
+        } else {
+            self.commit(consumer);
+            write_down(&Event::Revoked(given_up.clone()));
+        }
+        let mut records = self.records.lock().expect("one thread");
+        records.retain(|partition, _| !given_up.contains(partition));
+    }
+
+    fn post_rebalance(&self, _: &BaseConsumer<Taken>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(partitions) = rebalance {
+            write_down(&Event::Assigned(numbers(partitions)));
+        }
+    }
+}
+
+fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
+    let elements = partitions.elements();
+    elements.iter().map(|element| element.partition()).collect()
+}
