@@ -6,6 +6,7 @@
 mod administration;
 mod answers;
 mod back_pressure;
+mod command_line;
 mod compaction;
 mod configs;
 mod console;

@@ -8,6 +8,7 @@
 //! Every node has its own port and its own directory, so tests run side by side. Nothing here
 //! sleeps for a fixed time or tries a failed test again: [`state::reach`] waits for a state.
 
+pub mod command_line;
 pub mod flights;
 pub mod java;
 pub mod messages;

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::scala_order::{ScalaOrder, java_hash};
+use super::scala_order::ScalaOrder;
+use crate::java_order::java_hash;
 
 /// Pairs of numbers found in one file.
 type ByFile = Vec<(PathBuf, Vec<(i64, i64)>)>;

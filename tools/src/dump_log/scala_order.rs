@@ -43,11 +43,3 @@ impl<T: PartialEq> ScalaOrder<T> {
         self.entries.into_iter().map(|(_, entry)| entry)
     }
 }
-
-/// Java's hash code of a text.
-pub fn java_hash(text: &str) -> i32 {
-    let units = text.encode_utf16();
-    units.fold(0i32, |hash, unit| {
-        hash.wrapping_mul(31).wrapping_add(unit.into())
-    })
-}

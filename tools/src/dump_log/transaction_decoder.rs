@@ -5,7 +5,8 @@ use protocol::wire::Decoder;
 
 use super::decoder::{Decoded, LogRecord};
 use super::fatal::Fatal;
-use super::scala_order::{ScalaOrder, java_hash};
+use super::scala_order::ScalaOrder;
+use crate::java_order::java_hash;
 
 const STATES: [&str; 8] = [
     "Empty",

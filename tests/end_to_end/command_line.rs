@@ -1,0 +1,354 @@
+//! Shows: `chiplog topics`, `get-offsets` and their like print what Kafka's tools print, line for
+//! line, for the same broker and the same arguments.
+
+mod console;
+
+use chiplog_tests::command_line::{assert_same, assert_same_but, chiplog};
+use chiplog_tests::java::{Tool, run_with_input};
+use chiplog_tests::node::{Node, Setup};
+
+/// Produces each line of `input`, which begins with its key and a colon.
+fn produce(node: &Node, topic: &str, input: &str) {
+    let bootstrap = node.bootstrap();
+    let to = ["--bootstrap-server", &bootstrap, "--topic", topic];
+    let keys = [
+        "--property",
+        "parse.key=true",
+        "--property",
+        "key.separator=:",
+    ];
+    run_with_input(
+        Tool::ConsoleProducer,
+        &[&to[..], &keys].concat(),
+        input.as_bytes(),
+    )
+    .succeeded();
+}
+
+#[test]
+fn topics_prints_what_kafka_topics_prints() {
+    let node = Node::start();
+    let bootstrap = node.bootstrap();
+    let same = |arguments: &[&str]| {
+        let all = [&["--bootstrap-server", &bootstrap], arguments].concat();
+        assert_same(Tool::Topics, "topics", &all)
+    };
+    let ours = |arguments: &[&str]| {
+        chiplog(&[&["topics", "--bootstrap-server", &bootstrap], arguments].concat())
+    };
+
+    same(&["--list"]);
+    let created = ours(&[
+        "--create",
+        "--topic",
+        "ships",
+        "--partitions",
+        "3",
+        "--config",
+        "retention.ms=86400000",
+        "--config",
+        "cleanup.policy=compact",
+    ]);
+    assert_eq!(created.succeeded(), "Created topic ships.\n");
+    let created = ours(&["--create", "--topic", "harbours_1"]).succeeded();
+    assert!(
+        created.starts_with("WARNING: Due to limitations"),
+        "{created}"
+    );
+    assert!(
+        created.ends_with("\nCreated topic harbours_1.\n"),
+        "{created}"
+    );
+
+    assert_eq!(same(&["--list"]).succeeded(), "harbours_1\nships\n");
+    same(&["--list", "--topic", "sh.*"]);
+    let described = same(&["--describe"]).succeeded();
+    assert!(described.contains("PartitionCount: 3"), "{described}");
+    for report in [
+        &["--describe", "--topic", "ships"][..],
+        &["--describe", "--topics-with-overrides"],
+        &["--describe", "--under-replicated-partitions"],
+        &["--describe", "--at-min-isr-partitions"],
+        &["--describe", "--unavailable-partitions"],
+        &["--describe", "--topic", "ghosts"],
+        &["--describe", "--topic", "ghosts", "--if-exists"],
+        &["--create", "--topic", "ships"],
+        &["--create", "--topic", "ships", "--if-not-exists"],
+        &["--create", "--topic", "spoiled", "--partitions", "0"],
+        &["--create", "--topic", "spoiled", "--config", "retention.ms"],
+        &["--alter", "--topic", "ships", "--partitions", "2"],
+        &["--alter", "--topic", "ghosts", "--partitions", "2"],
+        &["--delete", "--topic", "ghosts"],
+        &["--delete", "--topic", "ghosts", "--if-exists"],
+        &["--list", "--describe"],
+        &["--list", "--partitions", "3"],
+        &["--delete"],
+    ] {
+        same(report);
+    }
+
+    let altered = ours(&["--alter", "--topic", "ships", "--partitions", "5"]);
+    assert_eq!(altered.succeeded(), "");
+    let described = same(&["--describe", "--topic", "ships"]).succeeded();
+    assert!(described.contains("PartitionCount: 5"), "{described}");
+    assert_eq!(ours(&["--delete", "--topic", "ships"]).succeeded(), "");
+    assert_eq!(same(&["--list"]).succeeded(), "harbours_1\n");
+    let listed = ours(&["--list", "--output", "json"]).succeeded();
+    assert_eq!(listed, "[\"harbours_1\"]\n");
+    let described = ours(&["--describe", "--output", "json"]).succeeded();
+    assert!(described.contains("\"partitionCount\":1"), "{described}");
+}
+
+#[test]
+fn get_offsets_prints_what_kafka_get_offsets_prints() {
+    let node = Node::start();
+    node.create_topic("words", 3);
+    node.create_topic("more-words", 11);
+    produce(&node, "words", "a:alpha\nb:beta\nc:gamma\nd:delta\n");
+    let bootstrap = node.bootstrap();
+    for arguments in [
+        &[][..],
+        &["--topic", "words"],
+        &["--topic", "words", "--time", "earliest"],
+        &["--topic", "words", "--time", "-1"],
+        &["--topic", "words", "--time", "max-timestamp"],
+        &["--topic", "words", "--time", "1"],
+        &["--topic", "words", "--time", "99999999999999"],
+        &["--topic", ".*words", "--partitions", "0,2"],
+        &["--topic-partitions", "words:1-,more-words:-2"],
+        &["--topic-partitions", "words", "--topic", "words"],
+        &["--topic", "ghosts"],
+        &["--time", "soon"],
+        &["--topic", "words", "--partitions", "x"],
+        &["--exclude-internal-topics"],
+    ] {
+        let all = [&["--bootstrap-server", &bootstrap], arguments].concat();
+        assert_same(Tool::GetOffsets, "get-offsets", &all);
+    }
+    let json = ["--topic", "words", "--partitions", "1", "--output", "json"];
+    let ours = chiplog(
+        &[
+            &["get-offsets", "--bootstrap-server", &bootstrap],
+            &json[..],
+        ]
+        .concat(),
+    );
+    let printed = ours.succeeded();
+    assert!(printed.starts_with("[{\"offset\":"), "{printed}");
+}
+
+#[test]
+fn what_is_not_supported_is_refused_and_what_is_unknown_is_warned_of() {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let properties = directory.path().join("client.properties");
+    let list = |text: &str, bootstrap: &str| {
+        std::fs::write(&properties, text).expect("it can be written");
+        let path = properties.to_str().expect("a UTF-8 path");
+        chiplog(&[
+            "topics",
+            "--bootstrap-server",
+            bootstrap,
+            "--command-config",
+            path,
+            "--list",
+        ])
+    };
+    let refused = list("security.protocol=SSL\n", "127.0.0.1:1");
+    assert_eq!(refused.exit, 1);
+    assert!(
+        refused.output.contains("security.protocol=SSL"),
+        "{refused:?}"
+    );
+
+    let unreachable = list("default.api.timeout.ms=300\n", "127.0.0.1:1");
+    assert_eq!(unreachable.exit, 1);
+    assert!(
+        unreachable.output.contains("Timed out after 300 ms"),
+        "{unreachable:?}"
+    );
+
+    let node = Node::start();
+    let warned = list(
+        "no.such.key=1\nrequest.timeout.ms=9000\n",
+        &node.bootstrap(),
+    );
+    assert!(warned.errors.contains("'no.such.key'"), "{warned:?}");
+    assert!(!warned.errors.contains("request.timeout.ms"), "{warned:?}");
+    warned.succeeded();
+}
+
+#[test]
+fn delete_records_prints_what_kafka_delete_records_prints() {
+    let node = Node::start();
+    node.create_topic("words", 3);
+    produce(&node, "words", "a:alpha\nb:beta\nc:gamma\nd:delta\n");
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = directory.path().join("offsets.json");
+    let bootstrap = node.bootstrap();
+    for file in [
+        r#"{"partitions": [{"topic": "words", "partition": 0, "offset": 0},
+            {"topic": "words", "partition": 1, "offset": -1},
+            {"topic": "words", "partition": 2, "offset": 99}], "version": 1}"#,
+        r#"{"partitions": []}"#,
+        r#"{"version": 1}"#,
+        r#"{"partitions": [], "version": 2}"#,
+        r#"{"partitions": [{"topic": "words", "partition": 1, "offset": 1},
+            {"topic": "words", "partition": 1, "offset": 1}]}"#,
+        "{",
+    ] {
+        std::fs::write(&path, file).expect("it can be written");
+        let path = path.to_str().expect("a UTF-8 path");
+        let arguments = ["--bootstrap-server", &bootstrap, "--offset-json-file", path];
+        assert_same_but_for_words_of_errors(Tool::DeleteRecords, "delete-records", &arguments);
+    }
+    let arguments = ["--bootstrap-server", &bootstrap];
+    assert_same(Tool::DeleteRecords, "delete-records", &arguments);
+}
+
+#[test]
+fn log_dirs_prints_what_kafka_log_dirs_prints() {
+    let node = Node::start();
+    node.create_topic("words", 5);
+    node.create_topic("more-words", 2);
+    produce(&node, "words", "a:alpha\nb:beta\nc:gamma\nd:delta\n");
+    let bootstrap = node.bootstrap();
+    for arguments in [
+        &["--describe"][..],
+        &["--describe", "--topic-list", "words"],
+        &["--describe", "--broker-list", "1,7"],
+        &["--topic-list", "words"],
+    ] {
+        let all = [&["--bootstrap-server", &bootstrap], arguments].concat();
+        assert_same(Tool::LogDirs, "log-dirs", &all);
+    }
+    let json = [
+        "log-dirs",
+        "--bootstrap-server",
+        &bootstrap,
+        "--describe",
+        "--output",
+        "json",
+    ];
+    let printed = chiplog(&json).succeeded();
+    assert!(
+        printed.starts_with("{\"brokers\":[{") || printed.starts_with("{\"version\""),
+        "{printed}"
+    );
+}
+
+/// What an error code means is said in words of our own where the broker sends none.
+fn assert_same_but_for_words_of_errors(tool: Tool, subcommand: &str, arguments: &[&str]) {
+    assert_same_but(tool, subcommand, arguments, |output| {
+        let cut = |line: &str| match line.split_once("Exception: ") {
+            Some((class, _)) => class.to_owned(),
+            None => line.to_owned(),
+        };
+        output.lines().map(cut).collect::<Vec<_>>().join("\n")
+    });
+}
+
+#[test]
+fn configs_prints_what_kafka_configs_prints() {
+    let node = Node::start_with(Setup::new().set("node.id", "1"));
+    node.create_topic_with("words", 1, &[("retention.ms", "60000")]);
+    node.create_topic("more-words", 1);
+    let bootstrap = node.bootstrap();
+    let same = |arguments: &[&str]| {
+        let all = [&["--bootstrap-server", &bootstrap], arguments].concat();
+        assert_same(Tool::Configs, "configs", &all)
+    };
+    let ours = |arguments: &[&str]| {
+        chiplog(&[&["configs", "--bootstrap-server", &bootstrap], arguments].concat())
+    };
+    let set = "segment.bytes=2000000,cleanup.policy=[compact,delete]";
+    let altered = ours(&["--alter", "--topic", "words", "--add-config", set]);
+    assert_eq!(
+        altered.succeeded(),
+        "Completed updating config for topic words.\n"
+    );
+    let described = same(&["--describe", "--topic", "words"]).succeeded();
+    assert!(
+        described.contains("  cleanup.policy=compact,delete "),
+        "{described}"
+    );
+    let altered = ours(&[
+        "--alter",
+        "--topic",
+        "words",
+        "--delete-config",
+        "retention.ms",
+    ]);
+    altered.succeeded();
+    let broker = ["--entity-type", "brokers", "--entity-name", "1"];
+    let altered = ours(
+        &[
+            &["--alter", "--add-config", "log.cleaner.threads=2"],
+            &broker[..],
+        ]
+        .concat(),
+    );
+    assert_eq!(
+        altered.succeeded(),
+        "Completed updating config for broker 1.\n"
+    );
+    let defaults = [
+        "--alter",
+        "--broker-defaults",
+        "--add-config",
+        "message.max.bytes=2000000",
+    ];
+    let altered = ours(&defaults).succeeded();
+    assert_eq!(
+        altered,
+        "Completed updating default config for brokers in the cluster.\n"
+    );
+    for arguments in [
+        &["--describe", "--topic", "words"][..],
+        &["--describe", "--entity-type", "topics"],
+        &["--describe", "--topic", "words", "--all"],
+        &["--describe", "--entity-type", "brokers"],
+        &["--describe", "--broker", "1", "--all"],
+        &["--describe", "--entity-type", "brokers", "--entity-default"],
+        &["--describe", "--entity-type", "ships"],
+        &[
+            "--describe",
+            "--entity-type",
+            "topics",
+            "--entity-type",
+            "brokers",
+        ],
+        &["--describe"],
+        &["--alter", "--topic", "words"],
+        &["--alter", "--topic", "words", "--add-config", "a=b=c"],
+        &["--alter", "--topic", "words", "--add-config", "a!=b"],
+        &[
+            "--alter",
+            "--topic",
+            "words",
+            "--delete-config",
+            "retention.ms",
+        ],
+        &[
+            "--alter",
+            "--topic",
+            "words",
+            "--add-config",
+            "retention.ms=soon",
+        ],
+        &[
+            "--alter",
+            "--entity-type",
+            "topics",
+            "--add-config",
+            "retention.ms=1",
+        ],
+        &["--describe", "--broker", "x"],
+    ] {
+        same(arguments);
+    }
+    let json = ours(&["--describe", "--topic", "words", "--output", "json"]).succeeded();
+    assert!(
+        json.contains("\"source\":\"DYNAMIC_TOPIC_CONFIG\""),
+        "{json}"
+    );
+}

@@ -1,0 +1,197 @@
+//! How a record is printed: Kafka's default formatter with its properties, or not at all.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use protocol::batch::TimestampType;
+
+use super::fetcher::Record;
+use crate::failure::Failure;
+
+/// How records are printed.
+pub enum Formatter {
+    /// With what the properties ask for.
+    Default(Box<Columns>),
+    /// Not at all.
+    NoOp,
+}
+
+/// What is printed of a record, and what between.
+pub struct Columns {
+    timestamp: bool,
+    key: bool,
+    value: bool,
+    partition: bool,
+    offset: bool,
+    headers: bool,
+    key_separator: String,
+    line_separator: String,
+    headers_separator: String,
+    null_literal: String,
+    key_deserializer: Deserializer,
+    value_deserializer: Deserializer,
+    headers_deserializer: Deserializer,
+}
+
+/// What bytes mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deserializer {
+    Bytes,
+    Short,
+    Integer,
+    Long,
+    Float,
+    Double,
+    Boolean,
+}
+
+impl Formatter {
+    /// The formatter of this Java class.
+    pub fn new(class: &str, properties: &BTreeMap<String, String>) -> Result<Formatter, Failure> {
+        match class.rsplit('.').next().unwrap_or_default() {
+            "DefaultMessageFormatter" => Ok(Formatter::Default(Box::new(Columns::new(properties)))),
+            "NoOpMessageFormatter" => Ok(Formatter::NoOp),
+            _ => Err(Failure::usage(format!(
+                "This tool has no formatter {class}: it has DefaultMessageFormatter and \
+                 NoOpMessageFormatter"
+            ))),
+        }
+    }
+
+    /// Prints a record; false if its bytes are not what the deserializers expect.
+    pub fn write(&self, record: &Record, out: &mut dyn Write) -> io::Result<bool> {
+        match self {
+            Formatter::NoOp => Ok(true),
+            Formatter::Default(columns) => match columns.line(record) {
+                Some(line) => out.write_all(&line).map(|()| true),
+                None => Ok(false),
+            },
+        }
+    }
+}
+
+impl Columns {
+    fn new(properties: &BTreeMap<String, String>) -> Columns {
+        let flag = |key: &str, default| match properties.get(key) {
+            Some(text) => text.trim().eq_ignore_ascii_case("true"),
+            None => default,
+        };
+        let text = |key: &str, default: &str| {
+            let given = properties.get(key);
+            given.map_or(default, String::as_str).to_owned()
+        };
+        let deserializer = |key: &str| match properties.get(key) {
+            Some(class) => Deserializer::of_class(class),
+            None => Deserializer::Bytes,
+        };
+        Columns {
+            timestamp: flag("print.timestamp", false),
+            key: flag("print.key", false),
+            value: flag("print.value", true),
+            partition: flag("print.partition", false),
+            offset: flag("print.offset", false),
+            headers: flag("print.headers", false),
+            key_separator: text("key.separator", "\t"),
+            line_separator: text("line.separator", "\n"),
+            headers_separator: text("headers.separator", ","),
+            null_literal: text("null.literal", "null"),
+            key_deserializer: deserializer("key.deserializer"),
+            value_deserializer: deserializer("value.deserializer"),
+            headers_deserializer: deserializer("headers.deserializer"),
+        }
+    }
+
+    /// The columns asked for; the last one is followed by the line separator.
+    fn line(&self, record: &Record) -> Option<Vec<u8>> {
+        let mut columns: Vec<Vec<u8>> = Vec::new();
+        if self.timestamp {
+            let kind = match record.timestamp_type {
+                TimestampType::CreateTime => "CreateTime",
+                TimestampType::LogAppendTime => "LogAppendTime",
+            };
+            columns.push(format!("{kind}:{}", record.timestamp).into_bytes());
+        }
+        if self.partition {
+            columns.push(format!("Partition:{}", record.at.partition).into_bytes());
+        }
+        if self.offset {
+            columns.push(format!("Offset:{}", record.offset).into_bytes());
+        }
+        if self.headers {
+            columns.push(self.headers(record)?);
+        }
+        if self.key {
+            columns.push(self.text(self.key_deserializer, record.key.as_deref())?);
+        }
+        if self.value {
+            columns.push(self.text(self.value_deserializer, record.value.as_deref())?);
+        }
+        let mut line = columns.join(self.key_separator.as_bytes());
+        if !columns.is_empty() {
+            line.extend_from_slice(self.line_separator.as_bytes());
+        }
+        Some(line)
+    }
+
+    fn headers(&self, record: &Record) -> Option<Vec<u8>> {
+        if record.headers.is_empty() {
+            return Some(b"NO_HEADERS".to_vec());
+        }
+        let header = |(name, value): &(String, Option<Vec<u8>>)| {
+            let mut text = format!("{name}:").into_bytes();
+            text.extend(self.text(self.headers_deserializer, value.as_deref())?);
+            Some(text)
+        };
+        let headers: Option<Vec<Vec<u8>>> = record.headers.iter().map(header).collect();
+        Some(headers?.join(self.headers_separator.as_bytes()))
+    }
+
+    fn text(&self, deserializer: Deserializer, bytes: Option<&[u8]>) -> Option<Vec<u8>> {
+        match bytes {
+            None => Some(self.null_literal.as_bytes().to_vec()),
+            Some(bytes) => deserializer.text(bytes),
+        }
+    }
+}
+
+impl Deserializer {
+    fn of_class(class: &str) -> Deserializer {
+        let name = class.strip_prefix("org.apache.kafka.common.serialization.");
+        match name.unwrap_or(class) {
+            "StringDeserializer" => Deserializer::Bytes,
+            "ShortDeserializer" => Deserializer::Short,
+            "IntegerDeserializer" => Deserializer::Integer,
+            "LongDeserializer" => Deserializer::Long,
+            "FloatDeserializer" => Deserializer::Float,
+            "DoubleDeserializer" => Deserializer::Double,
+            "BooleanDeserializer" => Deserializer::Boolean,
+            _ => {
+                eprintln!("ERROR Unable to instantiate a deserializer from {class}");
+                Deserializer::Bytes
+            }
+        }
+    }
+
+    /// None if there are not as many bytes as the type has.
+    fn text(self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let text = match self {
+            Deserializer::Bytes => return Some(bytes.to_vec()),
+            Deserializer::Short => i16::from_be_bytes(bytes.try_into().ok()?).to_string(),
+            Deserializer::Integer => i32::from_be_bytes(bytes.try_into().ok()?).to_string(),
+            Deserializer::Long => i64::from_be_bytes(bytes.try_into().ok()?).to_string(),
+            Deserializer::Float => {
+                format!("{:?}", f32::from_be_bytes(bytes.try_into().ok()?))
+            }
+            Deserializer::Double => {
+                let value = f64::from_be_bytes(bytes.try_into().ok()?);
+                controller::config_key::java_double(value)
+            }
+            Deserializer::Boolean => match bytes {
+                [0] => "false".to_owned(),
+                [1] => "true".to_owned(),
+                _ => return None,
+            },
+        };
+        Some(text.into_bytes())
+    }
+}
