@@ -46,16 +46,7 @@ pub async fn describe_configs(shard: Rc<Shard>, request: Request) -> Outcome {
     let version = request.version();
     let image = shard.image();
     let broker = BrokerConfig::new(&shard.config, &image);
-    // As in Kafka, one resource of another type spoils all.
-    let unexpected = body.resources.iter().find(|resource| {
-        ![TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS].contains(&resource.resource_type)
-    });
-    let unexpected = unexpected.map(|resource| {
-        format!(
-            "Unexpected resource type UNKNOWN for resource {}",
-            resource.resource_name
-        )
-    });
+    let unexpected = unexpected(&body).await;
     let estimate = RESOURCE_BYTES * body.resources.len();
     let estimate = estimate.min(REPEATED_BYTES_MAX);
     request.wait_for_room(&shard, estimate).await;
@@ -97,6 +88,20 @@ pub async fn describe_configs(shard: Rc<Shard>, request: Request) -> Outcome {
     }
     response.end_results(&mut encoder, version);
     request.finish_reply(encoder)
+}
+
+/// As in Kafka, one resource of another type spoils all.
+async fn unexpected(body: &DescribeConfigsRequest<'_>) -> Option<String> {
+    for (n, resource) in body.resources.iter().enumerate() {
+        if ![TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS].contains(&resource.resource_type) {
+            let name = &resource.resource_name;
+            return Some(format!(
+                "Unexpected resource type UNKNOWN for resource {name}"
+            ));
+        }
+        breathe(n).await;
+    }
+    None
 }
 
 fn entries(
