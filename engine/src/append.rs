@@ -23,6 +23,9 @@ pub enum Origin {
     /// A group or transaction coordinator on this broker: control records are allowed, sequence
     /// numbers are not checked.
     Coordinator,
+    /// As `Coordinator`, for what a producer has written in its transaction: that has to be open
+    /// here, or the guard to stand.
+    GuardedCoordinator(Option<VerificationGuard>),
     /// Fetched from the partition's leader: offsets, epochs and timestamps are kept.
     Leader,
     /// The metadata quorum's own records: any number of batches, control records allowed;
@@ -31,6 +34,11 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Whether a coordinator of this broker wrote them.
+    pub(crate) fn is_coordinator(self) -> bool {
+        matches!(self, Self::Coordinator | Self::GuardedCoordinator(_))
+    }
+
     /// Whether a client wrote them.
     pub(crate) fn is_client(self) -> bool {
         matches!(self, Self::Client | Self::VerifiedClient | Self::Guarded(_))

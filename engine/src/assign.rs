@@ -304,7 +304,9 @@ impl Assembly<'_> {
         let header = &batch.header;
         let rules = match origin {
             Origin::Client | Origin::VerifiedClient | Origin::Guarded(_) => Rules::Client,
-            Origin::Coordinator | Origin::Raft => Rules::Coordinator,
+            Origin::Coordinator | Origin::GuardedCoordinator(_) | Origin::Raft => {
+                Rules::Coordinator
+            }
             Origin::Leader => Rules::Replica,
         };
         let max_timestamp = self.timestamp_of(batch, origin);

@@ -243,7 +243,7 @@ pub(crate) fn require_size(
     config: &LogConfig,
 ) -> Result<(), AppendError> {
     let bytes_max = config.batch_bytes_max;
-    let is_limited = origin.is_client() || origin == Origin::Coordinator;
+    let is_limited = origin.is_client() || origin.is_coordinator();
     if is_limited && bytes > bytes_max as usize {
         return Err(AppendError::BatchTooLarge {
             bytes: bytes as u32,

@@ -203,8 +203,8 @@ impl ProducerTable {
     /// partition is known to be part of it. Staged changes included.
     pub(crate) fn may_be_in_transaction(&self, producer: ProducerId, origin: Origin) -> bool {
         let verified = match origin {
-            Origin::Client => false,
-            Origin::Guarded(guard) => {
+            Origin::Client | Origin::GuardedCoordinator(None) => false,
+            Origin::Guarded(guard) | Origin::GuardedCoordinator(Some(guard)) => {
                 let is_staged = self.staged.entries.contains_key(&producer);
                 !is_staged && self.verifications.stands(producer, guard)
             }

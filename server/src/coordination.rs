@@ -18,6 +18,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use coordinator::machine::Machine;
+use engine::append::Origin;
 use protocol::batch::Compression;
 use protocol::error::ErrorCode;
 use protocol::ids::PartitionIndex;
@@ -134,8 +135,18 @@ pub async fn consult<C: Coordinator>(
     key: PartitionKey,
     request: C::Request,
 ) -> Answer<C> {
+    consult_as::<C>(shard, key, request, Origin::Coordinator).await
+}
+
+/// The same; what the machine appends in a producer's transaction is appended as of `origin`.
+pub async fn consult_as<C: Coordinator>(
+    shard: &Rc<Shard>,
+    key: PartitionKey,
+    request: C::Request,
+    origin: Origin,
+) -> Answer<C> {
     let parts = vec![(key, request)];
-    let asked = shard.ask(shard.owner(&key), Consult::<C> { parts });
+    let asked = shard.ask(shard.owner(&key), Consult::<C> { parts, origin });
     asked.await.pop().expect("one answer a part")
 }
 
@@ -148,12 +159,15 @@ pub async fn consult_each<C: Coordinator>(
     for (key, request) in parts {
         scatter.ask(shard.owner(&key), (key, request));
     }
-    scatter.gather(shard, |parts| Consult::<C> { parts }).await
+    let origin = Origin::Coordinator;
+    let question = |parts| Consult::<C> { parts, origin };
+    scatter.gather(shard, question).await
 }
 
 /// The question to the machines of one shard's partitions.
 struct Consult<C: Coordinator> {
     parts: Vec<(PartitionKey, C::Request)>,
+    origin: Origin,
 }
 
 impl<C: Coordinator> Question for Consult<C> {
@@ -163,7 +177,7 @@ impl<C: Coordinator> Question for Consult<C> {
         let gather = Gather::new(self.parts.len(), |answers| done.put(answers));
         for (slot, (key, request)) in self.parts.into_iter().enumerate() {
             match C::drivers(shard).of(&key) {
-                Some(driver) => driver.consult(request, gather.clone(), slot),
+                Some(driver) => driver.consult(request, self.origin, gather.clone(), slot),
                 None => gather.put(slot, Err(ErrorCode::NotCoordinator)),
             }
         }

@@ -22,9 +22,12 @@ use crate::clock;
 use crate::coordination::transactions;
 use crate::gather::Gather;
 use crate::mail::{Done, Question};
-use crate::partition::AppendOutcome;
+use crate::partition::{AppendOutcome, PartitionKey};
 use crate::scatter::Scatter;
 use crate::shard::Shard;
+
+/// Batches of coordinators have no sequence numbers.
+const NO_SEQUENCE: i32 = -1;
 
 /// Whose transaction a request's batches belong to.
 pub struct Transaction {
@@ -34,6 +37,17 @@ pub struct Transaction {
     pub producer: Producer,
     /// The client knows TRANSACTION_ABORTABLE.
     pub knows_abortable: bool,
+}
+
+impl Transaction {
+    /// What a client is told when the coordinator did not confirm its transaction.
+    pub fn told(&self, error: ErrorCode) -> ErrorCode {
+        match error {
+            ErrorCode::ProducerFenced => ErrorCode::InvalidProducerEpoch,
+            ErrorCode::TransactionAbortable if !self.knows_abortable => ErrorCode::InvalidTxnState,
+            error => error,
+        }
+    }
 }
 
 /// What became of one partition's batch.
@@ -77,11 +91,11 @@ pub async fn append(
         false => verify(shard, transaction, names).await,
     };
     let refusal = |part: &AppendPart| match &verified {
-        Err(error) => Some(refused(*error, transaction.knows_abortable)),
+        Err(error) => Some(refused(transaction, *error)),
         Ok(refusals) => {
             let name = name(part)?;
             let (_, error) = refusals.iter().find(|(of, _)| *of == name)?;
-            Some(refused(*error, transaction.knows_abortable))
+            Some(refused(transaction, *error))
         }
     };
     let mut again = Scatter::new(shard.count());
@@ -108,10 +122,9 @@ async fn verify(
 
 /// What a producer is told when the coordinator did not confirm its transaction. What may pass is
 /// told as something that all clients try again after.
-fn refused(error: ErrorCode, knows_abortable: bool) -> AppendOutcome {
-    let (error, message) = match error {
-        ErrorCode::ProducerFenced => (ErrorCode::InvalidProducerEpoch, None),
-        ErrorCode::TransactionAbortable if !knows_abortable => (
+fn refused(transaction: &Transaction, error: ErrorCode) -> AppendOutcome {
+    let (error, message) = match transaction.told(error) {
+        ErrorCode::InvalidTxnState => (
             ErrorCode::InvalidTxnState,
             Some("Partition was not added to the transaction".to_owned()),
         ),
@@ -185,4 +198,27 @@ fn guard_of(shard: &Rc<Shard>, part: &AppendPart) -> Option<VerificationGuard> {
         log.begin_verification(producer, epoch, header.base_sequence, clock::now_ms())
     });
     begun.ok()?
+}
+
+/// The guard of a verification of a producer that a coordinator writes for, at the shard that owns
+/// the partition; none if the producer's transaction has written there.
+pub struct BeginVerification {
+    /// The partition.
+    pub key: PartitionKey,
+    /// The producer.
+    pub producer: Producer,
+}
+
+impl Question for BeginVerification {
+    type Answer = Result<Option<VerificationGuard>, ErrorCode>;
+
+    fn serve(self, shard: &Rc<Shard>, done: Done<Self::Answer>) {
+        let partition = shard.partition(&self.key);
+        let partition = partition.ok_or(ErrorCode::NotLeaderOrFollower);
+        done.put(partition.and_then(|partition| {
+            let Producer { id, epoch } = self.producer;
+            let now = clock::now_ms();
+            partition.with_log(|log| log.begin_verification(id, epoch, NO_SEQUENCE, now))
+        }));
+    }
 }

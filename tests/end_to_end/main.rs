@@ -28,5 +28,6 @@ mod retention;
 mod round_trip;
 mod swap;
 mod topics;
+mod transaction_tools;
 mod transactions;
 mod waiting;

@@ -8,12 +8,12 @@ use std::{fs, io, thread};
 use chiplog_tests::node::{Node, Setup};
 use chiplog_tests::raw::{Body, Connection, INIT_PRODUCER_ID};
 use chiplog_tests::state::{SOON, reach};
-use rdkafka::Offset;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
 
 use crate::librdkafka::{Sender, consumer, read_to_ends};
 
@@ -288,4 +288,47 @@ fn a_transaction_left_open_is_aborted_after_a_crash_though_nobody_comes_back() {
         .fetch_watermarks("orphan", 0, SOON)
         .expect("it answers");
     assert!(end > 4, "a marker is in the log: {end}");
+}
+
+#[test]
+fn offsets_are_committed_with_their_transaction_or_not_at_all() {
+    let mut node = Node::start_with(setup());
+    node.create_topic("source", 1);
+    node.create_topic("sink", 3);
+    let group = consumer(&node, &[("group.id", "copier")]);
+    let producer = initialised(&node, "copier");
+    let committed = |group: &BaseConsumer| {
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition("source", 0);
+        let told = group.committed_offsets(asked, SOON);
+        told.expect("the coordinator answers").elements()[0].offset()
+    };
+    let metadata = group.group_metadata().expect("it has a group");
+    for (offset, commits) in [(3, true), (7, false), (9, true), (12, false)] {
+        let before = committed(&group);
+        transaction(&producer, "sink", &values_of("copied", 1));
+        let mut offsets = TopicPartitionList::new();
+        offsets
+            .add_partition_offset("source", 0, Offset::Offset(offset))
+            .expect("a valid offset");
+        producer
+            .send_offsets_to_transaction(&offsets, &metadata, SOON)
+            .expect("the offsets are taken");
+        // While it is open, a client that asks for stable offsets has to ask again.
+        let expected = if commits {
+            producer.commit_transaction(SOON).expect("it is committed");
+            Offset::Offset(offset)
+        } else {
+            producer.abort_transaction(SOON).expect("it is aborted");
+            before
+        };
+        reach("the end has reached the group", SOON, || {
+            (committed(&group) == expected).then_some(())
+        });
+    }
+    drop(producer);
+    node.kill();
+    node.start_again();
+    let group = consumer(&node, &[("group.id", "copier")]);
+    assert_eq!(committed(&group), Offset::Offset(9));
 }

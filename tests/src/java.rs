@@ -49,6 +49,8 @@ pub enum Tool {
     MetadataQuorum,
     /// `kafka-reassign-partitions`
     ReassignPartitions,
+    /// `kafka-transactions`
+    Transactions,
 }
 
 impl Tool {
@@ -68,6 +70,7 @@ impl Tool {
             Tool::LogDirs => "org.apache.kafka.tools.LogDirsCommand",
             Tool::MetadataQuorum => "org.apache.kafka.tools.MetadataQuorumCommand",
             Tool::ReassignPartitions => "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
+            Tool::Transactions => "org.apache.kafka.tools.TransactionsCommand",
         }
     }
 }

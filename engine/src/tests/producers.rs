@@ -274,6 +274,27 @@ fn a_guard_is_void_once_the_producer_has_written_or_its_transaction_has_ended() 
 }
 
 #[test]
+fn what_a_coordinator_writes_in_a_transaction_needs_it_open_or_a_guard() {
+    let place = Place::new(LogConfig::default());
+    let mut log = place.open(Left::Closed);
+    let send = |log: &mut Log, origin| {
+        let append = transactional(5, 0, origin);
+        append_all(log, [append]).pop().unwrap()
+    };
+    let unopened = send(&mut log, Origin::GuardedCoordinator(None));
+    assert_eq!(unopened.unwrap_err().code(), ErrorCode::InvalidTxnState);
+    let guard = log.begin_verification(ProducerId(5), ProducerEpoch(0), -1, NOW);
+    assert!(guard.is_some());
+    send(&mut log, Origin::GuardedCoordinator(guard)).unwrap();
+    send(&mut log, Origin::GuardedCoordinator(None)).unwrap();
+    append_all(&mut log, [marker(5, TransactionResult::Abort)]);
+    for late in [guard, None] {
+        let late = send(&mut log, Origin::GuardedCoordinator(late));
+        assert_eq!(late.unwrap_err().code(), ErrorCode::InvalidTxnState);
+    }
+}
+
+#[test]
 fn a_batch_that_overtakes_an_unverified_one_waits_for_it() {
     let place = Place::new(LogConfig::default());
     let mut log = place.open(Left::Closed);

@@ -70,7 +70,8 @@ type Tell<C> = Box<dyn FnOnce(&mut C, TimestampMs, &mut Vec<Action<C>>)>;
 
 enum Event<C: Coordinator> {
     Loaded,
-    Request(Token, C::Request),
+    /// With what its appends in a producer's transaction may be.
+    Request(Token, C::Request, Origin),
     Appended(WriteId, Result<Offset, ErrorCode>),
     Marker(Producer, TransactionResult, Offset),
     Told(Tell<C>),
@@ -121,10 +122,12 @@ impl<C: Coordinator> Driver<C> {
         &self.partition
     }
 
-    /// Asks the machine; the answer goes into `slot` of `gather`.
+    /// Asks the machine; the answer goes into `slot` of `gather`. What it appends in a producer's
+    /// transaction is appended as of `origin`.
     pub fn consult(
         self: &Rc<Self>,
         request: C::Request,
+        origin: Origin,
         gather: Rc<Gather<Answer<C>>>,
         slot: usize,
     ) {
@@ -144,7 +147,7 @@ impl<C: Coordinator> Driver<C> {
         state.next_token += 1;
         state.waiting.insert(token, (gather, slot));
         drop(state);
-        self.handle(Event::Request(token, request));
+        self.handle(Event::Request(token, request, origin));
     }
 
     /// A marker that ends a transaction has been appended to the partition. One that comes while
@@ -233,10 +236,14 @@ impl<C: Coordinator> Driver<C> {
             let Some(event) = self.events.borrow_mut().pop_front() else {
                 break;
             };
+            let origin = match &event {
+                Event::Request(_, _, origin) => *origin,
+                _ => Origin::Coordinator,
+            };
             let mut actions = Vec::new();
             self.step(event, &mut actions);
             for action in actions {
-                self.carry_out(action);
+                self.carry_out(action, origin);
             }
         }
         self.busy.set(false);
@@ -257,7 +264,7 @@ impl<C: Coordinator> Driver<C> {
                     state.machine.on_loaded(now, out);
                 }
             }
-            Event::Request(token, request) => state.machine.on_request(now, token, request, out),
+            Event::Request(token, request, _) => state.machine.on_request(now, token, request, out),
             Event::Appended(write, result) => {
                 state.appends_under_way -= 1;
                 state.machine.on_appended(now, write, result, out);
@@ -291,19 +298,22 @@ impl<C: Coordinator> Driver<C> {
         }
     }
 
-    fn carry_out(self: &Rc<Self>, action: Action<C>) {
+    fn carry_out(self: &Rc<Self>, action: Action<C>, origin: Origin) {
         match action {
             Action::Reply(token, reply) => {
                 let waiting = self.state.borrow_mut().waiting.remove(&token);
                 let (gather, slot) = waiting.expect("a request is answered once");
                 gather.put(slot, Ok(reply));
             }
-            Action::Append(append) => self.append(&append),
+            Action::Append(append) => {
+                let origin = append.producer.map_or(Origin::Coordinator, |_| origin);
+                self.append(&append, origin);
+            }
             Action::Effect(effect) => C::carry_out(self, effect),
         }
     }
 
-    fn append(self: &Rc<Self>, append: &Append) {
+    fn append(self: &Rc<Self>, append: &Append, origin: Origin) {
         let write = append.write;
         if let Err(error) = self.partition.require_in_sync() {
             self.handle(Event::Appended(write, Err(error)));
@@ -325,6 +335,6 @@ impl<C: Coordinator> Driver<C> {
             }),
             slot: 0,
         };
-        self.partition.append(batch, Origin::Coordinator, wait);
+        self.partition.append(batch, origin, wait);
     }
 }

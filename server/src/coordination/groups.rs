@@ -7,15 +7,20 @@ use controller::topic_name::CONSUMER_OFFSETS;
 use coordinator::group::Settings;
 use coordinator::group::request::{Reply, Request};
 use coordinator::machine::Producer;
+use coordinator::transaction::TopicPartition;
+use engine::append::Origin;
 use protocol::batch::control::TransactionResult;
 use protocol::error::ErrorCode;
 use protocol::ids::Offset;
 
 use super::internal_topic::partition_of;
-use super::{AppendSettings, Coordinator, Driver, Drivers, consult, consult_each};
+use super::{
+    AppendSettings, Coordinator, Driver, Drivers, consult, consult_as, consult_each, transactions,
+};
 use crate::gather::Gather;
 use crate::partition::{Partition, PartitionKey};
 use crate::shard::Shard;
+use crate::transactional_append::{BeginVerification, Transaction};
 
 pub use coordinator::group::Groups;
 
@@ -57,6 +62,56 @@ pub async fn ask(shard: &Rc<Shard>, group: &str, request: Request) -> Result<Rep
     consult::<Groups>(shard, key, request).await
 }
 
+/// Asks the coordinator of a group to commit offsets in a producer's transaction, once that is
+/// known to have the partition that keeps the group's offsets (KIP-890).
+pub async fn ask_in_transaction(
+    shard: &Rc<Shard>,
+    group: &str,
+    request: Request,
+    transaction: &Transaction,
+) -> Result<Reply, ErrorCode> {
+    let key = partition_of(shard, CONSUMER_OFFSETS, group)?;
+    let origin = verified_origin(shard, key, transaction)
+        .await
+        .map_err(told)?;
+    consult_as::<Groups>(shard, key, request, origin).await
+}
+
+async fn verified_origin(
+    shard: &Rc<Shard>,
+    key: PartitionKey,
+    transaction: &Transaction,
+) -> Result<Origin, ErrorCode> {
+    if !shard.live().transactions.partition_verification_enable {
+        return Ok(Origin::Coordinator);
+    }
+    let producer = transaction.producer;
+    let begin = BeginVerification { key, producer };
+    let guard = shard.ask(shard.owner(&key), begin).await?;
+    if guard.is_some() {
+        let offsets = TopicPartition {
+            topic: CONSUMER_OFFSETS.into(),
+            partition: key.partition,
+        };
+        let (id, partitions) = (&transaction.transactional_id, [offsets].into());
+        let refusals = transactions::verify(shard, id, producer, partitions).await;
+        let refusal = refusals.map(|refusals| refusals.into_iter().next());
+        match refusal {
+            Ok(None) => {}
+            Ok(Some((_, error))) | Err(error) => return Err(transaction.told(error)),
+        }
+    }
+    Ok(Origin::GuardedCoordinator(guard))
+}
+
+/// What a committer is told of an error of the log or of the verification.
+fn told(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
+        error => error,
+    }
+}
+
 /// Asks the coordinators of several groups; answered in the order of their ids.
 pub async fn ask_each(
     shard: &Rc<Shard>,
@@ -82,7 +137,8 @@ pub async fn ask_each(
 pub fn topics_deleted(shard: &Shard, topics: &[String]) {
     for driver in shard.groups.all() {
         let nobody_waits = Gather::new(1, |_| {});
-        driver.consult(Request::TopicsDeleted(topics.to_vec()), nobody_waits, 0);
+        let request = Request::TopicsDeleted(topics.to_vec());
+        driver.consult(request, Origin::Coordinator, nobody_waits, 0);
     }
 }
 

@@ -1,12 +1,14 @@
-//! TxnOffsetCommit: offsets that hold when the producer's transaction commits (KIP-98, KIP-447).
+//! TxnOffsetCommit: offsets that hold when the producer's transaction commits (KIP-98, KIP-447,
+//! KIP-890).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use coordinator::group::request as group;
+use coordinator::machine::Producer;
 use protocol::error::ErrorCode;
-use protocol::ids::PartitionIndex;
+use protocol::ids::{PartitionIndex, ProducerEpoch, ProducerId};
 use protocol::messages::txn_offset_commit::{
     TxnOffsetCommitRequest, TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition,
     TxnOffsetCommitResponseTopic,
@@ -16,9 +18,13 @@ use crate::coordination::groups;
 use crate::reply_queue::Outcome;
 use crate::request::Request;
 use crate::shard::Shard;
+use crate::transactional_append::Transaction;
 
 /// Clients from this version on can cope with a coordinator that is being loaded.
 const LOADING_KNOWN_SINCE: i16 = 2;
+
+/// Clients of versions from this one know TRANSACTION_ABORTABLE.
+const ABORTABLE_SINCE: i16 = 4;
 
 /// The answer, by topic: partitions and their codes.
 type Codes = BTreeMap<String, Vec<(i32, ErrorCode)>>;
@@ -56,7 +62,18 @@ pub async fn txn_offset_commit(shard: Rc<Shard>, request: Request) -> Outcome {
         };
         let answer = match refused {
             Some(error) => Err(error),
-            None => groups::ask(&shard, &group_id, group::Request::TxnCommit(asked)).await,
+            None => {
+                let transaction = Transaction {
+                    transactional_id: asked.transactional_id.as_ref().into(),
+                    producer: Producer {
+                        id: ProducerId(asked.producer_id),
+                        epoch: ProducerEpoch(asked.producer_epoch),
+                    },
+                    knows_abortable: request.version() >= ABORTABLE_SINCE,
+                };
+                let asked = group::Request::TxnCommit(asked);
+                groups::ask_in_transaction(&shard, &group_id, asked, &transaction).await
+            }
         };
         match answer {
             Ok(group::Reply::TxnCommit(response)) => {
