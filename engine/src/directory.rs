@@ -57,6 +57,8 @@ struct Checkpoints {
     log_starts: HashMap<TopicPartition, Offset>,
     high_watermarks: HashMap<TopicPartition, Offset>,
     cleaned: HashMap<TopicPartition, Offset>,
+    /// What is durable, or what was compacted, is not known.
+    in_doubt: bool,
 }
 
 /// What the checkpoints said of one partition at the start.
@@ -301,6 +303,7 @@ impl LogDirectory {
             log_start: Offset::ZERO,
             recovery_point: Offset::ZERO,
             clean: true,
+            may_have_gaps: false,
             now,
             health: self.health.clone(),
         })
@@ -316,6 +319,9 @@ impl LogDirectory {
         let of = |map: &HashMap<TopicPartition, Offset>| {
             map.get(topic_partition).copied().unwrap_or(Offset::ZERO)
         };
+        let may_have_gaps = config.cleanup.compact
+            || checkpoints.cleaned.contains_key(topic_partition)
+            || checkpoints.in_doubt;
         let mut log = Log::load(LoadFrom {
             directory: self.directory_of(topic_partition),
             topic_partition: topic_partition.clone(),
@@ -323,6 +329,7 @@ impl LogDirectory {
             log_start: of(&checkpoints.log_starts),
             recovery_point: of(&checkpoints.recovery_points),
             clean: self.clean,
+            may_have_gaps,
             now,
             health: self.health.clone(),
         })?;
@@ -336,11 +343,14 @@ impl LogDirectory {
         if let Some(known) = self.opened.get() {
             return Ok(known);
         }
+        let recovery_points = self.read_checkpoint(RECOVERY_POINTS)?;
+        let cleaned = self.read_checkpoint(CLEANED)?;
         let checkpoints = Checkpoints {
-            recovery_points: self.read_checkpoint(RECOVERY_POINTS)?,
-            log_starts: self.read_checkpoint(LOG_STARTS)?,
-            high_watermarks: self.read_checkpoint(HIGH_WATERMARKS)?,
-            cleaned: self.read_checkpoint(CLEANED)?,
+            in_doubt: recovery_points.is_none() || cleaned.is_none(),
+            recovery_points: recovery_points.unwrap_or_default(),
+            log_starts: self.read_checkpoint(LOG_STARTS)?.unwrap_or_default(),
+            high_watermarks: self.read_checkpoint(HIGH_WATERMARKS)?.unwrap_or_default(),
+            cleaned: cleaned.unwrap_or_default(),
         };
         if self.clean {
             atomic_file::remove(&self.path.join(CLEAN_SHUTDOWN))?;
@@ -361,14 +371,14 @@ impl LogDirectory {
         })
     }
 
-    /// A checkpoint that is damaged is as none; one that cannot be read may be sound.
-    fn read_checkpoint(&self, file: &str) -> io::Result<HashMap<TopicPartition, Offset>> {
+    /// `None` if it is damaged; one that cannot be read may be sound.
+    fn read_checkpoint(&self, file: &str) -> io::Result<Option<HashMap<TopicPartition, Offset>>> {
         match checkpoint::read_offsets(&self.path.join(file)) {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 tracing::warn!(%error, "a checkpoint is damaged; going on without it");
-                Ok(HashMap::new())
+                Ok(None)
             }
-            read => read,
+            read => read.map(Some),
         }
     }
 

@@ -11,7 +11,7 @@
 //! `record_check` and `up_conversion`) → `assign` (sequence numbers, offsets, one write of all that
 //! waits) → `write` (and `roll`) → `finish`. Of a read: `read` → `hot_tail`, or an index
 //! (`active_index`, `index_map`) and `batch_walk` → `log_slice`. Of a start: `directory` → `load` →
-//! `leftovers`, `recovery`, `producer_load`.
+//! `leftovers`, `repair`, `recovery`, `producer_load`.
 
 mod active_index;
 mod active_producer;
@@ -68,6 +68,7 @@ mod read_ends;
 mod record_check;
 mod recovery;
 mod removal;
+mod repair;
 mod replay;
 mod reserve;
 mod retention;

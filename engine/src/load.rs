@@ -2,7 +2,7 @@
 //! is kept in memory.
 //!
 //! Blocking: start-up code and `ring::offload`. After a clean stop no batch is read but those after
-//! the last index entry; after an unclean one every segment from the recovery point on is checked.
+//! the last index entry; after an unclean one every segment from the recovery point on is checked (`repair`).
 
 use crate::active_index::ActiveIndex;
 use crate::active_segment::{ActiveSegment, Age};
@@ -13,7 +13,6 @@ use crate::directory_health::DirectoryHealth;
 use crate::disk;
 use crate::file_name::{self, FileName, Kind, Stage};
 use crate::hot_tail::HotTail;
-use crate::index_entry::{Entry, OffsetEntry, TimeEntry};
 use crate::index_map::IndexMap;
 use crate::index_rule::IndexRule;
 use crate::last_batch::{first_timestamp, last_batch};
@@ -24,11 +23,10 @@ use crate::open_error::OpenError;
 use crate::partition_files;
 use crate::partition_name::TopicPartition;
 use crate::producer_load::Replay;
-use crate::recovery;
+use crate::removal::Removal;
 use crate::reserve::Reserve;
 use crate::roll;
 use crate::sealed_segment::{Lengths, SealedSegment};
-use crate::txn_index;
 use protocol::ids::{Offset, Position, TimestampMs};
 use ring::file::File;
 use std::collections::BTreeMap;
@@ -47,6 +45,8 @@ pub(crate) struct LoadFrom {
     pub(crate) recovery_point: Offset,
     /// The log was closed properly.
     pub(crate) clean: bool,
+    /// Offsets may be missing between segments: the log is or was compacted, or nobody knows.
+    pub(crate) may_have_gaps: bool,
     pub(crate) now: TimestampMs,
     /// Of the log directory.
     pub(crate) health: Arc<DirectoryHealth>,
@@ -54,26 +54,28 @@ pub(crate) struct LoadFrom {
 
 /// A segment's files on disk.
 #[derive(Clone, Copy, Debug, Default)]
-struct OnDisk {
-    log: Option<u64>,
-    offset_index: Option<u64>,
-    time_index: Option<u64>,
-    txn_index: u64,
+pub(crate) struct OnDisk {
+    pub(crate) log: Option<u64>,
+    pub(crate) offset_index: Option<u64>,
+    pub(crate) time_index: Option<u64>,
+    pub(crate) txn_index: u64,
 }
 
 /// A log on its way to being open.
-struct Loader {
-    from: LoadFrom,
-    directory: Arc<Path>,
-    segments: BTreeMap<Offset, OnDisk>,
-    snapshots: Vec<Offset>,
-    epochs: LeaderEpochs,
+pub(crate) struct Loader {
+    pub(crate) from: LoadFrom,
+    pub(crate) directory: Arc<Path>,
+    pub(crate) segments: BTreeMap<Offset, OnDisk>,
+    pub(crate) snapshots: Vec<Offset>,
+    pub(crate) epochs: LeaderEpochs,
     /// Checked from here on: not known to be durable.
-    recovered_from: Option<Offset>,
+    pub(crate) recovered_from: Option<Offset>,
+    /// Transactions end in what was checked.
+    pub(crate) recovered_markers: bool,
+    /// The files of segments that were taken out of the log.
+    pub(crate) set_aside: Vec<PathBuf>,
     /// A segment was made.
     made_files: bool,
-    /// Transactions end in what was checked.
-    recovered_markers: bool,
 }
 
 impl Log {
@@ -93,8 +95,9 @@ impl Log {
             snapshots: Vec::new(),
             epochs: LeaderEpochs::from_checkpoint(&entries),
             recovered_from: None,
-            made_files: false,
             recovered_markers: false,
+            set_aside: Vec::new(),
+            made_files: false,
         };
         loader.take_stock(files)?;
         loader.repair_indexes()?;
@@ -111,11 +114,11 @@ impl Log {
 }
 
 impl Loader {
-    fn path(&self, base_offset: Offset, kind: Kind) -> PathBuf {
+    pub(crate) fn path(&self, base_offset: Offset, kind: Kind) -> PathBuf {
         file_name::path(&self.directory, base_offset, kind)
     }
 
-    fn list(&mut self) -> Result<(), OpenError> {
+    pub(crate) fn list(&mut self) -> Result<(), OpenError> {
         let files = leftovers::list(&self.directory).map_err(OpenError::at(&self.directory))?;
         self.take_stock(files)
     }
@@ -153,116 +156,6 @@ impl Loader {
         Ok(())
     }
 
-    /// Segments whose indexes are missing or end within an entry are checked in any case.
-    fn repair_indexes(&mut self) -> Result<(), OpenError> {
-        let whole =
-            |bytes: Option<u64>, entry: usize| bytes.is_some_and(|bytes| bytes % entry as u64 == 0);
-        let damaged = |s: &OnDisk| {
-            !whole(s.offset_index, OffsetEntry::BYTES) || !whole(s.time_index, TimeEntry::BYTES)
-        };
-        let bases: Vec<(Offset, bool)> = self
-            .segments
-            .iter()
-            .filter(|(_, s)| damaged(s))
-            .map(|(base, s)| (*base, whole(s.offset_index, OffsetEntry::BYTES)))
-            .collect();
-        for (base, offsets_are_whole) in bases {
-            let kind = match offsets_are_whole {
-                true => Kind::TimeIndex,
-                false => Kind::OffsetIndex,
-            };
-            let path = self.path(base, kind);
-            tracing::warn!(file = %path.display(), "missing or damaged; made anew from the segment");
-            self.recover_from(base, false, Offset::ZERO)?;
-        }
-        Ok(())
-    }
-
-    /// Indexes of aborted transactions have no checksum: what no writer leaves is seen.
-    fn check_txn_indexes(&mut self) -> Result<(), OpenError> {
-        for (base, on_disk) in &self.segments {
-            if on_disk.txn_index == 0 {
-                continue;
-            }
-            let path = self.path(*base, Kind::TxnIndex);
-            let content = disk::read(&path).map_err(OpenError::at(&path))?;
-            if !txn_index::is_sound(&content, *base) {
-                tracing::warn!(file = %path.display(), "damaged; made anew from the segment");
-                self.recovered_markers = true;
-                self.recovered_from = Some(self.recovered_from.map_or(*base, |at| at.min(*base)));
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks the segments from the recovery point on.
-    fn recover(&mut self) -> Result<(), OpenError> {
-        let point = self.from.recovery_point;
-        let Some(&first) = self
-            .segments
-            .range(..=point)
-            .next_back()
-            .or_else(|| self.segments.first_key_value())
-            .map(|(base, _)| base)
-        else {
-            return Ok(());
-        };
-        self.recovered_from = Some(self.recovered_from.map_or(first, |from| from.min(first)));
-        self.recover_from(first, true, point)
-    }
-
-    /// Checks one segment, or all from it on, as far as they are not known to be durable. What
-    /// follows a cut is removed.
-    fn recover_from(
-        &mut self,
-        first: Offset,
-        and_later: bool,
-        durable_to: Offset,
-    ) -> Result<(), OpenError> {
-        let bases: Vec<Offset> = self
-            .segments
-            .range(first..)
-            .map(|(base, _)| *base)
-            .collect();
-        for (at, base) in bases.iter().enumerate() {
-            if at > 0 && !and_later {
-                break;
-            }
-            let interval = self.from.config.index_interval_bytes;
-            let found = recovery::recover_segment(
-                &self.directory,
-                *base,
-                durable_to,
-                interval,
-                &mut self.epochs,
-            )?;
-            self.recovered_from = Some(self.recovered_from.map_or(*base, |from| from.min(*base)));
-            let had_aborted = self.segments.get(base).is_some_and(|s| s.txn_index > 0);
-            self.recovered_markers |= found.has_markers || had_aborted;
-            if found.cut_bytes > 0 {
-                for later in &bases[at + 1..] {
-                    tracing::warn!(
-                        partition = %self.from.topic_partition, base_offset = %later,
-                        "removing a segment behind damage"
-                    );
-                    self.remove_segment(*later)?;
-                }
-                break;
-            }
-        }
-        self.list()
-    }
-
-    fn remove_segment(&mut self, base_offset: Offset) -> Result<(), OpenError> {
-        self.segments.remove(&base_offset);
-        for kind in Kind::ALL {
-            let path = self.path(base_offset, kind);
-            atomic_file::remove(&path).map_err(OpenError::at(&path))?;
-        }
-        self.snapshots.retain(|at| *at != base_offset);
-        Ok(())
-    }
-
     fn finish(mut self) -> Result<Log, OpenError> {
         let (mut active, mut log_end) = self.open_last()?;
         if self.from.clean && log_end < self.from.recovery_point {
@@ -277,9 +170,8 @@ impl Loader {
                 partition = %self.from.topic_partition, %log_end, log_start = %self.from.log_start,
                 "the log ends before its start offset; beginning it anew there"
             );
-            for base in self.segments.keys().copied().collect::<Vec<_>>() {
-                self.remove_segment(base)?;
-            }
+            let bases: Vec<Offset> = self.segments.keys().copied().collect();
+            self.set_aside(&bases, "before the log's start")?;
             self.epochs.clear();
             (active, log_end) = self.open_last()?;
         }
@@ -311,6 +203,9 @@ impl Loader {
                 .collect(),
             None => Vec::new(),
         };
+        let delay_ms = from.config.file_delete_delay_ms;
+        let set_aside = Some(self.set_aside).filter(|files| !files.is_empty());
+        let set_aside = set_aside.map(|files| Removal::of_files(files, delay_ms));
         let topic_id = partition_files::read_topic_id(&self.directory)
             .map_err(OpenError::at(&self.directory))?;
         Ok(Log {
@@ -339,6 +234,7 @@ impl Loader {
             },
             read_ends: Arc::default(),
             compaction: Default::default(),
+            set_aside,
             health: self.from.health,
         })
     }

@@ -22,6 +22,7 @@ use crate::partition_files;
 use crate::partition_name::TopicPartition;
 use crate::producer_table::ProducerTable;
 use crate::read_ends::ReadEnds;
+use crate::removal::Removal;
 use crate::sealed_segment::SealedSegment;
 use protocol::ids::{LeaderEpoch, Offset, TimestampMs, Uuid};
 use std::collections::BTreeSet;
@@ -52,6 +53,8 @@ pub struct Log {
     pub(crate) flush: FlushState,
     pub(crate) read_ends: Arc<ReadEnds>,
     pub(crate) compaction: CompactionState,
+    /// What recovery took out of the log.
+    pub(crate) set_aside: Option<Removal>,
     /// Of the log directory: when it fails, all its logs are offline at once.
     pub(crate) health: Arc<DirectoryHealth>,
 }
@@ -111,6 +114,12 @@ impl Log {
             Some(reason) => Err(AppendError::Offline(reason.to_string())),
             None => Ok(()),
         }
+    }
+
+    /// Files that recovery took out of the log, to be removed after a while. Not run, they stay until
+    /// the next start.
+    pub fn take_set_aside(&mut self) -> Option<Removal> {
+        self.set_aside.take()
     }
 
     /// A new leader's epoch starts at the end of the log. Reaches the checkpoint with the next

@@ -98,6 +98,7 @@ impl Place {
             log_start,
             recovery_point,
             clean,
+            may_have_gaps: self.config.cleanup.compact,
             now: NOW,
             health: Arc::default(),
         })

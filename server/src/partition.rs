@@ -149,10 +149,13 @@ impl Partition {
     pub fn new(
         topic: Arc<str>,
         key: PartitionKey,
-        log: Log,
+        mut log: Log,
         leader: Leader,
         settings: &TopicSettings,
     ) -> Rc<Partition> {
+        if let Some(removal) = log.take_set_aside() {
+            ring::spawn(removal.run());
+        }
         let state = State {
             log: Some(log),
             leader,

@@ -183,3 +183,43 @@ fn a_deleted_log_is_renamed_at_once_and_then_removed() {
     run(removal.run());
     assert_eq!(names(), ["orders-0"]);
 }
+
+#[test]
+fn a_gap_is_left_alone_where_the_log_was_compacted_or_nobody_knows() {
+    const CLEANED: &str = "cleaner-offset-checkpoint";
+    const POINTS: &str = "recovery-point-offset-checkpoint";
+    let cases = [
+        (CLEANED, "", 90),
+        (CLEANED, "0\n1\nother 0 9\n", 90),
+        (CLEANED, "0\n1\nt 0 30\n", 180),
+        (CLEANED, "damaged", 180),
+        (POINTS, "damaged", 180),
+    ];
+    for (checkpoint, content, end) in cases {
+        let root = tempfile::tempdir().unwrap();
+        let tp = TopicPartition::new("t", PartitionIndex(0));
+        let config = Arc::new(small_segments());
+        let directory = LogDirectory::open(root.path()).unwrap();
+        let created = directory.create_log(&tp, ID, config.clone(), NOW);
+        let mut log = created.unwrap();
+        for at in 0..60 {
+            if log.log_end_offset() == Offset(90) {
+                let roll = log.start_roll(NOW).unwrap();
+                log.finish_write(run(roll.run()), &mut Vec::new());
+            }
+            append(&mut log, batch(3, at)).unwrap();
+        }
+        // As if the segment that begins at 90 had never been.
+        drop((log, directory));
+        let partition = root.path().join("t-0");
+        for kind in Kind::ALL {
+            let _ = std::fs::remove_file(crate::file_name::path(&partition, Offset(90), kind));
+        }
+        if !content.is_empty() {
+            std::fs::write(root.path().join(checkpoint), content).unwrap();
+        }
+        let directory = LogDirectory::open(root.path()).unwrap();
+        let log = directory.open_log(&tp, config, NOW).unwrap().unwrap();
+        assert_eq!(log.log_end_offset(), Offset(end), "{checkpoint}: {content}");
+    }
+}

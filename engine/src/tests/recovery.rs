@@ -118,6 +118,78 @@ fn only_segments_from_the_recovery_point_on_are_checked() {
     assert_eq!(place.bases(), [0], "what followed the damage is gone");
 }
 
+/// A power loss has taken the last batch of the second segment; it ends soundly.
+fn with_a_gap(place: &Place) -> Vec<i64> {
+    drop(filled(place, 60));
+    let bases = place.bases();
+    let path = place.path(bases[1], Kind::Log);
+    let content = std::fs::read(&path).unwrap();
+    let last = Batches::new(&content).map(Result::unwrap).last().unwrap();
+    let kept = content.len() - last.bytes.len();
+    std::fs::write(&path, &content[..kept]).unwrap();
+    bases
+}
+
+#[test]
+fn a_log_ends_before_a_gap_and_what_follows_is_set_aside_and_named() {
+    let place = Place::new(small_segments());
+    let bases = with_a_gap(&place);
+    let (mut log, said) = super::heard::during(|| place.open(crash(bases[1])));
+    let end = bases[2] - 3;
+    assert_eq!(log.log_end_offset(), Offset(end));
+    assert_eq!(place.bases(), bases[..2]);
+    let aside = |base: i64, kind: Kind| {
+        let mut path = place.path(base, kind).into_os_string();
+        path.push(".deleted");
+        PathBuf::from(path)
+    };
+    for base in &bases[2..] {
+        let path = place.path(*base, Kind::Log).display().to_string();
+        assert!(said.contains(&path), "{path} is not named: {said}");
+        assert!(std::fs::metadata(aside(*base, Kind::Log)).unwrap().len() > 0);
+    }
+    assert!(said.contains(&format!("end={end}")), "{said}");
+    // The log goes on, over the names that were set aside.
+    for at in 0..20 {
+        append(&mut log, batch(3, 5000 + at)).unwrap();
+    }
+    let expected: Vec<_> = (0..end / 3 + 20).map(|at| (3 * at, 3 * at + 2)).collect();
+    assert_eq!(offsets(&log), expected);
+    log.take_set_aside().unwrap().run_blocking();
+    assert!(log.take_set_aside().is_none());
+    assert!(!aside(bases[2], Kind::Log).exists() && !aside(bases[2], Kind::OffsetIndex).exists());
+    log.close().unwrap();
+    assert_eq!(offsets(&place.open(Left::Closed)), expected);
+    verify_indexes(&place.directory);
+}
+
+#[test]
+fn a_gap_that_may_be_there_by_right_is_left_alone() {
+    let compacted = LogConfig {
+        cleanup: crate::config::Cleanup {
+            delete: false,
+            compact: true,
+        },
+        ..small_segments()
+    };
+    let end = Offset(180);
+    let place = Place::new(compacted);
+    let bases = with_a_gap(&place);
+    assert_eq!(place.open(crash(bases[1])).log_end_offset(), end);
+    let place = Place::new(small_segments());
+    let bases = with_a_gap(&place);
+    let durable = place.open(crash(bases[2]));
+    assert_eq!(durable.log_end_offset(), end, "below the recovery point");
+    durable.close().unwrap();
+    assert_eq!(place.open(Left::Closed).log_end_offset(), end, "clean stop");
+    std::fs::remove_file(place.directory.join("leader-epoch-checkpoint")).unwrap();
+    assert_eq!(
+        place.open(Left::Closed).log_end_offset(),
+        end,
+        "all checked"
+    );
+}
+
 #[test]
 fn leader_epochs_are_completed_from_the_batches_and_cut_with_them() {
     let place = Place::new(small_segments());
@@ -261,6 +333,7 @@ fn segments_of_old_formats_are_not_cut() {
         log_start: Offset(0),
         recovery_point: Offset(0),
         clean: false,
+        may_have_gaps: false,
         now: NOW,
         health: Arc::default(),
     });
