@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use chiplog_tests::node::Node;
+use chiplog_tests::java::{Tool, run};
+use chiplog_tests::node::{Node, Setup, Target};
 use chiplog_tests::state::{SOON, reach};
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -26,9 +27,9 @@ fn at(topic: &str, offsets: &[(i32, i64, &str)]) -> TopicPartitionList {
 fn committed(consumer: &BaseConsumer, topic: &str, partitions: i32) -> Vec<(Offset, String)> {
     let mut asked = TopicPartitionList::new();
     asked.add_partition_range(topic, 0, partitions - 1);
-    let told = consumer
-        .committed_offsets(asked, SOON)
-        .expect("the coordinator answers");
+    let told = reach("the coordinator answers", SOON, || {
+        consumer.committed_offsets(asked.clone(), SOON).ok()
+    });
     let each = told.elements();
     each.iter()
         .map(|element| (element.offset(), element.metadata().to_owned()))
@@ -93,7 +94,8 @@ fn consume(node: &Node, settings: &[(&str, &str)], topic: &str, count: usize) ->
     seen
 }
 
-fn fill(node: &Node, topic: &str, partitions: i32, each: i64) {
+/// Sends `each` messages to every partition.
+pub fn fill(node: &Node, topic: &str, partitions: i32, each: i64) {
     let sender = Sender::to(node, &[]);
     for number in 0..each {
         for partition in 0..partitions {
@@ -129,4 +131,136 @@ fn a_member_goes_on_where_it_left_off() {
             .collect();
         assert_eq!(all, expected, "{strategy}");
     }
+}
+
+/// A member that stays.
+fn member(node: &Node, group: &str, settings: &[(&str, &str)], topic: &str) -> BaseConsumer {
+    let mut config = rdkafka::ClientConfig::new();
+    config
+        .set("bootstrap.servers", node.bootstrap())
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest");
+    for (key, value) in settings {
+        config.set(*key, *value);
+    }
+    let consumer: BaseConsumer = config.create().expect("valid settings");
+    consumer.subscribe(&[topic]).expect("a valid name");
+    consumer
+}
+
+/// Polls all of them until `count` messages have come, each committed when it has.
+fn poll_all(members: &[BaseConsumer], count: usize) -> Vec<(i32, i64)> {
+    let mut seen = Vec::new();
+    reach("all messages come", 2 * SOON, || {
+        for member in members {
+            match member.poll(Duration::from_millis(20)) {
+                Some(Ok(message)) => {
+                    seen.push((message.partition(), message.offset()));
+                    let next = at("source", &[(message.partition(), message.offset() + 1, "")]);
+                    // The node may be away: the next commit covers it.
+                    let _ = member.commit(&next, CommitMode::Sync);
+                }
+                // Errors of connections come while the node is away.
+                Some(Err(_)) | None => {}
+            }
+        }
+        (seen.len() >= count).then_some(())
+    });
+    seen
+}
+
+fn all_of(partitions: i32, offsets: std::ops::Range<i64>) -> Vec<(i32, i64)> {
+    let each = |partition| offsets.clone().map(move |offset| (partition, offset));
+    (0..partitions).flat_map(each).collect()
+}
+
+#[test]
+fn a_group_that_consumes_goes_on_through_kills_and_restarts() {
+    for strategy in ["range", "cooperative-sticky"] {
+        let mut node = Node::start();
+        node.create_topic("source", 4);
+        let settings = [
+            ("partition.assignment.strategy", strategy),
+            ("session.timeout.ms", "10000"),
+        ];
+        let mut members = vec![
+            member(&node, "readers", &settings, "source"),
+            member(&node, "readers", &settings, "source"),
+        ];
+        reach("both have two partitions", SOON, || {
+            let counts = members.iter().map(|member| {
+                let _ = member.poll(Duration::from_millis(50));
+                member.assignment().expect("it is known").count()
+            });
+            let counts: Vec<usize> = counts.collect();
+            (counts == [2, 2]).then_some(())
+        });
+        fill(&node, "source", 4, 5);
+        let mut seen = poll_all(&members, 20);
+        node.kill();
+        node.start_again();
+        fill(&node, "source", 4, 5);
+        seen.extend(poll_all(&members, 20));
+        node.stop();
+        node.start_again();
+        fill(&node, "source", 4, 5);
+        seen.extend(poll_all(&members, 20));
+        members.pop(); // It leaves, and the other takes over.
+        fill(&node, "source", 4, 5);
+        seen.extend(poll_all(&members, 20));
+        seen.sort_unstable();
+        assert_eq!(seen, all_of(4, 0..20), "{strategy}");
+        let left = consumer(&node, &[("group.id", "readers")]);
+        let expected = vec![(Offset::Offset(20), String::new()); 4];
+        assert_eq!(committed(&left, "source", 4), expected, "{strategy}");
+    }
+}
+
+#[test]
+fn offsets_and_members_go_on_when_the_directory_changes_hands() {
+    let mut node = Node::start_with(Setup::new().of(Target::Kafka).set("node.id", "1"));
+    node.create_topic("source", 2);
+    fill(&node, "source", 2, 5);
+    let kept = consumer(&node, &[("group.id", "simple")]);
+    let commit = at("source", &[(0, 3, "by Kafka"), (1, 4, "")]);
+    reach("the commit is accepted", SOON, || {
+        kept.commit(&commit, CommitMode::Sync).ok()
+    });
+    let members = [member(&node, "readers", &[], "source")];
+    let mut seen = poll_all(&members, 10);
+    let id_of = |node: &Node| {
+        let bootstrap = node.bootstrap();
+        let arguments = [
+            "--bootstrap-server",
+            &bootstrap,
+            "--describe",
+            "--group",
+            "readers",
+            "--members",
+        ];
+        let told = run(Tool::ConsumerGroups, &arguments).succeeded();
+        let row = told.lines().find(|line| line.starts_with("readers"));
+        let words: Vec<_> = row.unwrap_or_default().split_whitespace().collect();
+        words.get(1).map(ToString::to_string)
+    };
+    let id = id_of(&node).expect("there is a member");
+    for (target, offsets) in [(Target::Chiplog, 5), (Target::Kafka, 10)] {
+        node.stop();
+        node.start_again_as(target);
+        let client = consumer(&node, &[("group.id", "simple")]);
+        let expected = vec![
+            (Offset::Offset(3), "by Kafka".to_owned()),
+            (Offset::Offset(4), String::new()),
+        ];
+        assert_eq!(committed(&client, "source", 2), expected);
+        let client = consumer(&node, &[("group.id", "readers")]);
+        let expected = vec![(Offset::Offset(offsets), String::new()); 2];
+        assert_eq!(committed(&client, "source", 2), expected);
+        fill(&node, "source", 2, 5);
+        seen.extend(poll_all(&members, 10));
+        assert_eq!(id_of(&node), Some(id.clone()), "the same member goes on");
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, all_of(2, 0..15));
 }

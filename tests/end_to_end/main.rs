@@ -15,6 +15,7 @@ mod dump_log;
 mod flights_survive;
 mod footprint;
 mod fresh_topics;
+mod group_tools;
 mod groups;
 mod hostile_counts;
 mod hostile_input;

@@ -37,6 +37,12 @@ pub enum Tool {
     DumpLog,
     /// `kafka-configs`
     Configs,
+    /// `kafka-consumer-groups`
+    ConsumerGroups,
+    /// `kafka-consumer-perf-test`
+    ConsumerPerfTest,
+    /// `kafka-verifiable-consumer`
+    VerifiableConsumer,
     /// `kafka-delete-records`
     DeleteRecords,
     /// `kafka-features`
@@ -64,6 +70,9 @@ impl Tool {
             Tool::BrokerApiVersions => "kafka.admin.BrokerApiVersionsCommand",
             Tool::DumpLog => "kafka.tools.DumpLogSegments",
             Tool::Configs => "kafka.admin.ConfigCommand",
+            Tool::ConsumerGroups => "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+            Tool::ConsumerPerfTest => "org.apache.kafka.tools.ConsumerPerformance",
+            Tool::VerifiableConsumer => "org.apache.kafka.tools.VerifiableConsumer",
             Tool::DeleteRecords => "org.apache.kafka.tools.DeleteRecordsCommand",
             Tool::Features => "org.apache.kafka.tools.FeatureCommand",
             Tool::LeaderElection => "org.apache.kafka.tools.LeaderElectionCommand",
