@@ -12,8 +12,10 @@ mod config;
 mod connection;
 mod error;
 mod exchange;
+mod groups;
 mod list_offsets;
 mod metadata;
+mod transactions;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -25,17 +27,22 @@ use backoff::Backoff;
 use connection::Connection;
 
 pub use by_leader::ByPartition;
+pub use committed_offsets::Committed;
 pub use config::Settings;
 pub use error::Error;
 pub use exchange::Exchange;
+pub use groups::{Group, Member, assigned_partitions};
 pub use list_offsets::{Isolation, OffsetSpec};
 pub use metadata::{Partition, Topic, TopicPartition};
+pub use transactions::HangingTransaction;
 
 /// What a coordinator is asked for, by its number on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CoordinatorOf {
     /// A consumer group.
     Group = 0,
+    /// A transactional id.
+    Transaction = 1,
 }
 
 /// Connections to a cluster.

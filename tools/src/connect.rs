@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use server::config::properties;
@@ -25,11 +26,24 @@ pub struct Connect {
 impl Connect {
     /// A client that calls itself `client_id` unless the properties say otherwise.
     pub fn client(&self, client_id: &str) -> Result<Client, Failure> {
+        self.client_with(client_id, None)
+    }
+
+    /// The same, of which no call takes longer than `limit`, whatever the properties say.
+    pub fn client_within(&self, client_id: &str, limit: Duration) -> Result<Client, Failure> {
+        self.client_with(client_id, Some(limit))
+    }
+
+    fn client_with(&self, client_id: &str, limit: Option<Duration>) -> Result<Client, Failure> {
         let bootstrap = required(self.bootstrap_server.as_deref(), "bootstrap-server")?;
-        let properties = match &self.command_config {
+        let mut properties = match &self.command_config {
             Some(path) => load(path)?,
             None => BTreeMap::new(),
         };
+        if let Some(limit) = limit {
+            let millis = limit.as_millis().to_string();
+            properties.insert("default.api.timeout.ms".to_owned(), millis);
+        }
         client(bootstrap, &properties, client_id, &[])
     }
 }

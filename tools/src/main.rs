@@ -7,6 +7,7 @@ mod configs;
 mod connect;
 mod console_consumer;
 mod console_producer;
+mod consumer_groups;
 mod delete_records;
 mod dump_log;
 mod failure;
@@ -17,6 +18,7 @@ mod log_lines;
 mod serve;
 mod topic_filter;
 mod topics;
+mod transactions;
 
 use std::process::ExitCode;
 
@@ -49,12 +51,16 @@ enum Command {
     Configs(Box<configs::Options>),
     /// Print records, as kafka-console-consumer does.
     ConsoleConsumer(Box<console_consumer::Options>),
+    /// List, describe and delete groups and reset their offsets, as kafka-consumer-groups does.
+    ConsumerGroups(Box<consumer_groups::Options>),
     /// Send lines of standard input as records, as kafka-console-producer does.
     ConsoleProducer(Box<console_producer::Options>),
     /// Delete records before given offsets, as kafka-delete-records does.
     DeleteRecords(delete_records::Options),
     /// Print what is in log directories, as kafka-log-dirs does.
     LogDirs(log_dirs::Options),
+    /// List and describe transactions, find and abort hanging ones, as kafka-transactions does.
+    Transactions(transactions::Options),
     /// Measure a broker under load.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -79,6 +85,8 @@ fn main() -> ExitCode {
         Command::GetOffsets(options) => get_offsets::run(&options),
         Command::Configs(options) => configs::run(&options),
         Command::ConsoleConsumer(options) => console_consumer::run(&options),
+        Command::ConsumerGroups(options) => consumer_groups::run(&options),
+        Command::Transactions(options) => transactions::run(&options),
         Command::ConsoleProducer(options) => console_producer::run(&options),
         Command::DeleteRecords(options) => delete_records::run(&options),
         Command::LogDirs(options) => log_dirs::run(&options),

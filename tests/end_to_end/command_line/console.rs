@@ -183,7 +183,7 @@ fn a_group_of_console_consumers_goes_on_where_the_last_one_stopped() {
     assert_eq!(in_group(&["--timeout-ms", "200"]), "");
 }
 
-fn one_partition_of_offsets() -> Setup {
+pub fn one_partition_of_offsets() -> Setup {
     Setup::new()
         .set("offsets.topic.num.partitions", "1")
         .set("group.initial.rebalance.delay.ms", "0")

@@ -61,12 +61,16 @@ exchanges! {
     api_versions::ApiVersionsRequest<'_> => ApiVersionsResponse<'static>, ApiVersions, 3..=3;
     create_topics::CreateTopicsRequest<'_> => CreateTopicsResponse<'static>, CreateTopics, 2..=7;
     create_partitions::CreatePartitionsRequest<'_> => CreatePartitionsResponse<'static>, CreatePartitions, 0..=3;
+    delete_groups::DeleteGroupsRequest<'_> => DeleteGroupsResponse<'static>, DeleteGroups, 0..=2;
     delete_records::DeleteRecordsRequest<'_> => DeleteRecordsResponse<'static>, DeleteRecords, 0..=2;
     delete_topics::DeleteTopicsRequest<'_> => DeleteTopicsResponse<'static>, DeleteTopics, 1..=5;
     describe_client_quotas::DescribeClientQuotasRequest<'_> => DescribeClientQuotasResponse<'static>, DescribeClientQuotas, 0..=1;
     describe_configs::DescribeConfigsRequest<'_> => DescribeConfigsResponse<'static>, DescribeConfigs, 1..=4;
+    describe_groups::DescribeGroupsRequest<'_> => DescribeGroupsResponse<'static>, DescribeGroups, 0..=5;
     describe_log_dirs::DescribeLogDirsRequest<'_> => DescribeLogDirsResponse<'static>, DescribeLogDirs, 0..=4;
+    describe_producers::DescribeProducersRequest<'_> => DescribeProducersResponse<'static>, DescribeProducers, 0..=0;
     describe_topic_partitions::DescribeTopicPartitionsRequest<'_> => DescribeTopicPartitionsResponse<'static>, DescribeTopicPartitions, 0..=0;
+    describe_transactions::DescribeTransactionsRequest<'_> => DescribeTransactionsResponse<'static>, DescribeTransactions, 0..=0;
     describe_user_scram_credentials::DescribeUserScramCredentialsRequest<'_> => DescribeUserScramCredentialsResponse<'static>, DescribeUserScramCredentials, 0..=0;
     fetch::FetchRequest<'_> => FetchResponse<'static>, Fetch, 4..=12;
     find_coordinator::FindCoordinatorRequest<'_> => FindCoordinatorResponse<'static>, FindCoordinator, 0..=3;
@@ -76,11 +80,15 @@ exchanges! {
     join_group::JoinGroupRequest<'_> => JoinGroupResponse<'static>, JoinGroup, 1..=9;
     leave_group::LeaveGroupRequest<'_> => LeaveGroupResponse<'static>, LeaveGroup, 0..=2;
     list_client_metrics_resources::ListClientMetricsResourcesRequest => ListClientMetricsResourcesResponse<'static>, ListClientMetricsResources, 0..=0;
+    list_groups::ListGroupsRequest<'_> => ListGroupsResponse<'static>, ListGroups, 0..=5;
     list_offsets::ListOffsetsRequest<'_> => ListOffsetsResponse<'static>, ListOffsets, 1..=9;
     list_partition_reassignments::ListPartitionReassignmentsRequest<'_> => ListPartitionReassignmentsResponse<'static>, ListPartitionReassignments, 0..=0;
+    list_transactions::ListTransactionsRequest<'_> => ListTransactionsResponse<'static>, ListTransactions, 0..=1;
     metadata::MetadataRequest<'_> => MetadataResponse<'static>, Metadata, 1..=12;
     offset_commit::OffsetCommitRequest<'_> => OffsetCommitResponse<'static>, OffsetCommit, 2..=9;
+    offset_delete::OffsetDeleteRequest<'_> => OffsetDeleteResponse<'static>, OffsetDelete, 0..=0;
     offset_fetch::OffsetFetchRequest<'_> => OffsetFetchResponse<'static>, OffsetFetch, 2..=7;
     produce::ProduceRequest<'_> => ProduceResponse<'static>, Produce, 3..=11, answered |request| request.acks != 0;
     sync_group::SyncGroupRequest<'_> => SyncGroupResponse<'static>, SyncGroup, 0..=5;
+    write_txn_markers::WriteTxnMarkersRequest<'_> => WriteTxnMarkersResponse<'static>, WriteTxnMarkers, 0..=1;
 }

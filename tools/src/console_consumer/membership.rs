@@ -21,7 +21,7 @@ use protocol::records::consumer_protocol::{
 use protocol::wire::{Decoder, Encoder};
 
 use super::Settings;
-use crate::client::{Client, CoordinatorOf, Error, TopicPartition};
+use crate::client::{Client, CoordinatorOf, Error, TopicPartition, assigned_partitions};
 
 /// The version of subscriptions and assignments that is written.
 const PROTOCOL_VERSION: i16 = 1;
@@ -325,21 +325,6 @@ fn subscribed_topics(metadata: &[u8]) -> Vec<String> {
         .map(|subscription| subscription.topics)
         .unwrap_or_default();
     topics.into_iter().map(|topic| topic.into_owned()).collect()
-}
-
-fn assigned_partitions(assignment: &[u8]) -> Vec<TopicPartition> {
-    let mut decoder = Decoder::from_peer(assignment);
-    let version = decoder
-        .i16()
-        .clamp(0, ConsumerProtocolAssignment::VERSION_MAX);
-    let read = ConsumerProtocolAssignment::decode(&mut decoder, version).unwrap_or_default();
-    let mut partitions = Vec::new();
-    for topic in read.assigned_partitions {
-        for partition in topic.partitions {
-            partitions.push(TopicPartition::new(topic.topic.as_ref(), partition));
-        }
-    }
-    partitions
 }
 
 #[cfg(test)]
