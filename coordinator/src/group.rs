@@ -25,6 +25,8 @@ pub mod request;
 mod settings;
 mod state;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod work;
 mod write;
 

@@ -13,6 +13,7 @@ use chiplog_tests::state::{SOON, reach};
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const COORDINATOR_NOT_AVAILABLE: i16 = 15;
 const TOPIC_ALREADY_EXISTS: i16 = 36;
+const INVALID_TOPIC: i16 = 17;
 const INVALID_REQUEST: i16 = 42;
 
 #[test]
@@ -36,6 +37,8 @@ fn the_coordinator_is_found_and_its_topic_made() {
             Some(())
         });
         assert_eq!(metadata_error(&mut client, topic), 0, "{topic}");
+        let refused = produce_to(&mut client, topic, &batch(&[b"x"])).expect("an answer");
+        assert_eq!(refused.0, INVALID_TOPIC, "nobody else writes to {topic}");
     }
     let mut answer = client.ask(FIND_COORDINATOR, 1, &Body::new().string("key").i8(9));
     answer.i32(); // throttle time

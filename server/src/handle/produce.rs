@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::image::Topic;
+use controller::topic_name;
 use coordinator::machine::Producer;
 use engine::append::{Origin, RecordError};
 use protocol::batch::{BatchError, BatchHeader, Compression};
@@ -30,6 +31,9 @@ use crate::transactional_append::{self, Transaction};
 
 /// Clients of versions from this one know TRANSACTION_ABORTABLE.
 const ABORTABLE_SINCE: i16 = 11;
+
+/// Who calls itself so may write to internal topics, as in Kafka.
+const ADMIN_CLIENT_ID: &str = "__admin_client";
 
 /// Answers a produce request.
 pub async fn produce(shard: Rc<Shard>, request: Request) -> Outcome {
@@ -103,7 +107,7 @@ async fn append<'a>(
             known = image.topic(&topic.name);
         }
         Step::End => {}
-        Step::Part(part) => match refused.map_or_else(|| key_of(known, &part), Err) {
+        Step::Part(part) => match refused.map_or_else(|| key_of(request, known, &part), Err) {
             Err(error) => scatter.answered(AppendOutcome::refused(error)),
             Ok(key) => match usable_records(request.version(), &part) {
                 Err(refused) => scatter.answered(refused),
@@ -150,13 +154,19 @@ fn origin_of(shard: &Shard, accepted: &Result<(Acks, Option<Transaction>), Error
 }
 
 fn key_of(
+    request: &Request,
     known: Option<&Arc<Topic>>,
     part: &PartitionProduceData<'_>,
 ) -> Result<PartitionKey, ErrorCode> {
     let partition = PartitionIndex(part.index);
     let known = known.filter(|known| known.partition(partition).is_some());
+    let known = known.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    // A coordinator's memory is what it wrote itself.
+    if topic_name::is_internal(&known.name) && request.client_id() != ADMIN_CLIENT_ID {
+        return Err(ErrorCode::InvalidTopicException);
+    }
     Ok(PartitionKey {
-        topic_id: known.ok_or(ErrorCode::UnknownTopicOrPartition)?.id,
+        topic_id: known.id,
         partition,
     })
 }

@@ -1,0 +1,330 @@
+//! Groups as their members see them, step by step; what random schedules do not look at.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use protocol::error::ErrorCode;
+use protocol::ids::{Offset, TimestampMs, Uuid};
+use protocol::messages::join_group::{
+    JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse,
+};
+use protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use protocol::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
+use protocol::records::consumer_protocol::ConsumerProtocolSubscription;
+use protocol::wire::Encoder;
+
+use super::request::{FetchOffsets, Join, Reply, Request};
+use super::{Groups, Settings};
+use crate::machine::{Action, Machine, Token};
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// A machine whose appends succeed at once.
+struct Table {
+    groups: Groups,
+    now: TimestampMs,
+    last: u64,
+    end: i64,
+    answers: BTreeMap<Token, Reply>,
+}
+
+impl Table {
+    fn new() -> Table {
+        let settings = Settings {
+            session_timeout_min: Duration::from_secs(6),
+            session_timeout_max: Duration::from_secs(60),
+            initial_rebalance_delay: Duration::from_secs(3),
+            members_max: 10,
+            offset_metadata_max: 8,
+            offsets_retention: Duration::from_secs(3600),
+            offsets_retention_check_interval: Duration::from_secs(60),
+        };
+        let mut table = Table {
+            groups: Groups::new(settings),
+            now: TimestampMs(1_000_000),
+            last: 0,
+            end: 0,
+            answers: BTreeMap::new(),
+        };
+        let mut out = Vec::new();
+        table.groups.on_loaded(table.now, &mut out);
+        table.carry_out(out);
+        table
+    }
+
+    fn carry_out(&mut self, actions: Vec<Action<Groups>>) {
+        for action in actions {
+            match action {
+                Action::Reply(token, reply) => {
+                    assert_eq!(self.answers.insert(token, reply), None, "answered once");
+                }
+                Action::Append(append) => {
+                    let at = Offset(self.end);
+                    self.end += append.records.len() as i64;
+                    let mut out = Vec::new();
+                    self.groups
+                        .on_appended(self.now, append.write, Ok(at), &mut out);
+                    self.carry_out(out);
+                }
+                Action::Effect(effect) => match effect {},
+            }
+        }
+    }
+
+    fn ask(&mut self, request: Request) -> Token {
+        self.last += 1;
+        let token = Token(self.last);
+        let mut out = Vec::new();
+        self.groups.on_request(self.now, token, request, &mut out);
+        self.carry_out(out);
+        token
+    }
+
+    fn pass(&mut self, ms: i64) {
+        let until = self.now + ms;
+        while let Some(at) = self.groups.next_deadline().filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            let mut out = Vec::new();
+            self.groups.on_time(self.now, &mut out);
+            self.carry_out(out);
+        }
+        self.now = until;
+    }
+
+    fn join(&mut self, request: JoinGroupRequest<'static>, version: i16) -> Token {
+        self.ask(Request::Join(Box::new(Join {
+            requires_known_id: version >= 4 && request.group_instance_id.is_none(),
+            may_skip_assignment: version >= 9,
+            client_id: "client".to_owned(),
+            client_host: "/127.0.0.1".to_owned(),
+            random_id: Uuid([self.last as u8; 16]),
+            request,
+        })))
+    }
+
+    fn joined(&self, token: Token) -> Option<&JoinGroupResponse<'static>> {
+        match self.answers.get(&token)? {
+            Reply::Join(response) => Some(response),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refusal(&self, token: Token) -> ErrorCode {
+        let response = self.joined(token).expect("it is answered");
+        ErrorCode::from_code(response.error_code).expect("a code")
+    }
+
+    fn commit(&mut self, member: &str, generation: i32, topic: &str) -> i16 {
+        let token = self.ask(Request::Commit(Box::new(OffsetCommitRequest {
+            group_id: "g".into(),
+            generation_id_or_member_epoch: generation,
+            member_id: member.to_owned().into(),
+            retention_time_ms: -1,
+            topics: vec![OffsetCommitRequestTopic {
+                name: topic.to_owned().into(),
+                partitions: vec![OffsetCommitRequestPartition {
+                    committed_offset: 7,
+                    commit_timestamp: -1,
+                    ..Default::default()
+                }],
+            }],
+            ..Default::default()
+        })));
+        match &self.answers[&token] {
+            Reply::Commit(response) => response.topics[0].partitions[0].error_code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn committed(&self) -> Vec<String> {
+        let fetch = FetchOffsets {
+            group: "g".to_owned(),
+            topics: None,
+            require_stable: false,
+        };
+        let told = self.groups.fetch_offsets(&fetch);
+        told.topics
+            .iter()
+            .map(|topic| topic.name.to_string())
+            .collect()
+    }
+
+    /// A group of one consumer of topic `t`, in its first generation.
+    fn consumer(&mut self) -> String {
+        let token = self.join(of_consumer(&[("range", "t")]), 3);
+        self.pass(3000);
+        let id = self
+            .joined(token)
+            .expect("it is let in")
+            .member_id
+            .to_string();
+        let sync = SyncGroupRequest {
+            group_id: "g".into(),
+            generation_id: 1,
+            member_id: id.clone().into(),
+            assignments: vec![SyncGroupRequestAssignment {
+                member_id: id.clone().into(),
+                assignment: vec![1].into(),
+            }],
+            ..Default::default()
+        };
+        let token = self.ask(Request::Sync(Box::new(sync)));
+        assert!(matches!(&self.answers[&token], Reply::Sync(told) if *told.assignment == [1]));
+        id
+    }
+}
+
+fn of_consumer(protocols: &[(&'static str, &'static str)]) -> JoinGroupRequest<'static> {
+    let protocols = protocols.iter().map(|(name, topic)| {
+        let subscription = ConsumerProtocolSubscription {
+            topics: vec![(*topic).into()],
+            ..Default::default()
+        };
+        let mut encoder = Encoder::new();
+        encoder.i16(1);
+        subscription
+            .encode(&mut encoder, 1)
+            .expect("it has this version");
+        JoinGroupRequestProtocol {
+            name: (*name).into(),
+            metadata: encoder.finish().bytes.into(),
+        }
+    });
+    JoinGroupRequest {
+        group_id: "g".into(),
+        session_timeout_ms: 60_000,
+        rebalance_timeout_ms: 20_000,
+        protocol_type: "consumer".into(),
+        protocols: protocols.collect(),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn a_member_comes_back_with_its_id_from_version_4_on() {
+    let mut table = Table::new();
+    let first = table.join(of_consumer(&[("range", "t")]), 4);
+    assert_eq!(table.refusal(first), ErrorCode::MemberIdRequired);
+    let id = table.joined(first).expect("answered").member_id.clone();
+    assert!(id.starts_with("client-"), "{id}");
+    let again = table.join(
+        JoinGroupRequest {
+            member_id: id.clone(),
+            ..of_consumer(&[("range", "t")])
+        },
+        4,
+    );
+    table.pass(2999);
+    assert_eq!(table.joined(again), None, "the first rebalance is put off");
+    table.pass(1);
+    let response = table.joined(again).expect("it is let in");
+    assert_eq!((response.generation_id, &response.leader), (1, &id));
+    // One that does not come back is forgotten.
+    let other = table.join(of_consumer(&[("range", "t")]), 4);
+    let other_id = table.joined(other).expect("answered").member_id.clone();
+    table.pass(60_000);
+    let late = JoinGroupRequest {
+        member_id: other_id,
+        ..of_consumer(&[("range", "t")])
+    };
+    let late = table.join(late, 4);
+    assert_eq!(table.refusal(late), ErrorCode::UnknownMemberId);
+}
+
+#[test]
+fn members_choose_the_protocol_that_all_know_by_votes() {
+    let mut table = Table::new();
+    let preferences: [&[(&str, &str)]; 3] = [
+        &[("a", "t"), ("b", "t"), ("c", "t")],
+        &[("c", "t"), ("b", "t")],
+        &[("b", "t"), ("c", "t")],
+    ];
+    let tokens = preferences.map(|protocols| table.join(of_consumer(protocols), 3));
+    let stranger = table.join(of_consumer(&[("a", "t")]), 3);
+    assert_eq!(
+        table.refusal(stranger),
+        ErrorCode::InconsistentGroupProtocol
+    );
+    let connect = JoinGroupRequest {
+        protocol_type: "connect".into(),
+        ..of_consumer(&[("b", "t")])
+    };
+    let connect = table.join(connect, 3);
+    assert_eq!(table.refusal(connect), ErrorCode::InconsistentGroupProtocol);
+    table.pass(10_000);
+    for token in tokens {
+        let response = table.joined(token).expect("it is let in");
+        assert_eq!(response.protocol_name.as_deref(), Some("b"));
+    }
+}
+
+#[test]
+fn session_timeouts_have_limits() {
+    let mut table = Table::new();
+    for session_timeout_ms in [5999, 60_001] {
+        let request = JoinGroupRequest {
+            session_timeout_ms,
+            ..of_consumer(&[("range", "t")])
+        };
+        let token = table.join(request, 3);
+        assert_eq!(table.refusal(token), ErrorCode::InvalidSessionTimeout);
+    }
+}
+
+#[test]
+fn commits_are_for_members_of_the_generation_or_for_empty_groups() {
+    let mut table = Table::new();
+    assert_eq!(
+        table.commit("", 1, "t"),
+        ErrorCode::IllegalGeneration.code()
+    );
+    assert_eq!(table.commit("", -1, "t"), 0);
+    let id = table.consumer();
+    assert_eq!(table.commit(&id, 1, "t"), 0);
+    assert_eq!(
+        table.commit(&id, 2, "t"),
+        ErrorCode::IllegalGeneration.code()
+    );
+    assert_eq!(
+        table.commit("other", 1, "t"),
+        ErrorCode::UnknownMemberId.code()
+    );
+    assert_eq!(table.commit("", -1, "t"), ErrorCode::UnknownMemberId.code());
+}
+
+#[test]
+fn offsets_without_a_group_expire_after_their_last_commit() {
+    let mut table = Table::new();
+    table.commit("", -1, "t");
+    table.pass(HOUR_MS - 1000);
+    assert_eq!(table.committed(), ["t"]);
+    table.commit("", -1, "u");
+    table.pass(61_000);
+    assert_eq!(table.committed(), ["u"]);
+    table.pass(HOUR_MS);
+    assert!(table.committed().is_empty());
+    assert!(
+        table.groups.groups.is_empty(),
+        "nothing is left of the group"
+    );
+}
+
+#[test]
+fn offsets_of_topics_that_are_consumed_do_not_expire() {
+    let mut table = Table::new();
+    let id = table.consumer();
+    table.commit(&id, 1, "t");
+    table.commit(&id, 1, "former");
+    for _ in 0..70 {
+        table.pass(59_000);
+        assert_eq!(table.commit(&id, 1, "other"), 0, "it is alive");
+    }
+    assert_eq!(table.committed(), ["other", "t"]);
+    // Without members they all expire, when the group has been empty for so long.
+    table.pass(HOUR_MS);
+    assert_eq!(table.committed(), ["other", "t"]);
+    table.pass(200_000);
+    assert!(table.committed().is_empty());
+}
