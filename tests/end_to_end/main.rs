@@ -29,6 +29,7 @@ mod retention;
 mod round_trip;
 mod swap;
 mod topics;
+mod transaction_swap;
 mod transaction_tools;
 mod transactions;
 mod waiting;
