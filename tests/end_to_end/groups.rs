@@ -261,3 +261,39 @@ fn offsets_and_members_go_on_when_the_directory_changes_hands() {
     seen.sort_unstable();
     assert_eq!(seen, all_of(2, 0..15));
 }
+
+#[test]
+fn a_deleted_topic_takes_its_offsets_along() {
+    let mut node = Node::start();
+    node.create_topic("source", 2);
+    node.create_topic("other", 2);
+    let client = consumer(&node, &[("group.id", "simple")]);
+    for topic in ["source", "other"] {
+        client
+            .commit(&at(topic, &[(0, 1, ""), (1, 2, "")]), CommitMode::Sync)
+            .expect("the commit is accepted");
+    }
+    let bootstrap = node.bootstrap();
+    let delete = [
+        "--bootstrap-server",
+        &bootstrap,
+        "--delete",
+        "--topic",
+        "source",
+    ];
+    run(Tool::Topics, &delete).succeeded();
+    node.create_topic("source", 2);
+    let none = vec![(Offset::Invalid, String::new()); 2];
+    reach("the offsets are gone", SOON, || {
+        (committed(&client, "source", 2) == none).then_some(())
+    });
+    node.kill();
+    node.start_again();
+    let client = consumer(&node, &[("group.id", "simple")]);
+    assert_eq!(committed(&client, "source", 2), none);
+    let kept = vec![
+        (Offset::Offset(1), String::new()),
+        (Offset::Offset(2), String::new()),
+    ];
+    assert_eq!(committed(&client, "other", 2), kept);
+}

@@ -271,7 +271,11 @@ fn expired(group: &Group, now: TimestampMs, retention_ms: i64) -> Vec<(String, i
     let offsets = group.offsets.all().filter(|(topic, partition, committed)| {
         let is_old = match committed.expire_timestamp {
             Some(at) => now >= at,
-            None => now - since_empty.unwrap_or(committed.commit_timestamp) >= retention_ms,
+            None => {
+                // A client may have said any time.
+                let since = since_empty.unwrap_or(committed.commit_timestamp);
+                now.0.saturating_sub(since.0) >= retention_ms
+            }
         };
         is_old && !in_use(topic) && !group.offsets.is_on_its_way(topic, *partition)
     });

@@ -201,10 +201,11 @@ impl<C: Coordinator> Driver<C> {
         loop {
             let deadline = {
                 let state = self.state.borrow();
-                if state.stage == Stage::Ended {
-                    return;
+                match state.stage {
+                    Stage::Ended => return,
+                    Stage::Serving => state.machine.next_deadline(),
+                    Stage::Loading | Stage::Failed | Stage::Ending => None,
                 }
-                state.machine.next_deadline()
             };
             let now = self.clock.now();
             match deadline {
