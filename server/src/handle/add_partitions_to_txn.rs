@@ -3,19 +3,18 @@
 //!
 //! The partitions of one transaction are added together or not at all.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use controller::Image;
 use coordinator::machine::Producer;
 use coordinator::transaction::{Reply, Request as Asked, TopicPartition};
 use protocol::error::ErrorCode;
 use protocol::ids::{PartitionIndex, ProducerEpoch, ProducerId};
 use protocol::messages::add_partitions_to_txn::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse,
-    AddPartitionsToTxnResult, AddPartitionsToTxnTopicResult, AddPartitionsToTxnTransaction,
+    AddPartitionsToTxnResult, AddPartitionsToTxnTopic, AddPartitionsToTxnTopicResult,
+    AddPartitionsToTxnTransaction,
 };
 
 use super::init_producer_id::known_to;
@@ -48,10 +47,10 @@ pub async fn add_partitions_to_txn(shard: Rc<Shard>, request: Request) -> Outcom
     };
     let mut results = Vec::with_capacity(transactions.len());
     for transaction in transactions {
-        let errors = serve(&shard, &transaction, request.version()).await;
+        let topic_results = serve(&shard, &transaction, request.version()).await;
         results.push(AddPartitionsToTxnResult {
             transactional_id: transaction.transactional_id,
-            topic_results: by_topic(&errors),
+            topic_results,
         });
     }
     let mut response = AddPartitionsToTxnResponse::default();
@@ -65,29 +64,27 @@ pub async fn add_partitions_to_txn(shard: Rc<Shard>, request: Request) -> Outcom
 }
 
 /// An error code, or NONE, for each partition of one transaction.
-async fn serve(
+async fn serve<'a>(
     shard: &Rc<Shard>,
-    transaction: &AddPartitionsToTxnTransaction<'_>,
+    transaction: &AddPartitionsToTxnTransaction<'a>,
     version: i16,
-) -> BTreeMap<TopicPartition, ErrorCode> {
-    let partitions = partitions_of(transaction);
-    let all = |error| {
-        let each = partitions
-            .iter()
-            .map(|partition| (partition.clone(), error));
-        each.collect::<BTreeMap<_, _>>()
-    };
+) -> Vec<AddPartitionsToTxnTopicResult<'a>> {
     let image = shard.image();
-    if !partitions.iter().all(|partition| exists(&image, partition)) {
-        let each = partitions.iter().map(|partition| {
-            let error = match exists(&image, partition) {
-                true => ErrorCode::OperationNotAttempted,
-                false => ErrorCode::UnknownTopicOrPartition,
-            };
-            (partition.clone(), error)
+    let exists = |topic: &str, index: i32| {
+        let topic = image.topic(topic);
+        topic.is_some_and(|topic| topic.partition(PartitionIndex(index)).is_some())
+    };
+    let all_exist = transaction.topics.iter().all(|topic| {
+        let mut indexes = topic.partitions.iter();
+        indexes.all(|index| exists(&topic.name, *index))
+    });
+    if !all_exist {
+        return results(transaction, |topic, index| match exists(topic, index) {
+            true => ErrorCode::OperationNotAttempted,
+            false => ErrorCode::UnknownTopicOrPartition,
         });
-        return each.collect();
     }
+    let partitions = partitions_of(transaction);
     let transactional_id: Arc<str> = transaction.transactional_id.as_ref().into();
     let producer = Producer {
         id: ProducerId(transaction.producer_id),
@@ -97,21 +94,32 @@ async fn serve(
         true => Asked::VerifyPartitions {
             transactional_id,
             producer,
-            partitions: partitions.clone(),
+            partitions,
         },
         false => Asked::AddPartitions {
             transactional_id,
             producer,
-            partitions: partitions.clone(),
+            partitions,
         },
     };
     match transactions::ask(shard, &transaction.transactional_id, asked).await {
-        Ok(Reply::Verified(errors)) => errors.into_iter().collect(),
-        Ok(_) => all(ErrorCode::None),
-        Err(error) => all(known_to(error, version, FENCED_SINCE)),
+        Ok(Reply::Verified(errors)) => results(transaction, |topic, index| {
+            // They are in the order of the partitions.
+            let at = errors.binary_search_by(|(of, _)| {
+                let of = (&*of.topic, of.partition.0);
+                of.cmp(&(topic, index))
+            });
+            at.map_or(ErrorCode::None, |at| errors[at].1)
+        }),
+        Ok(_) => results(transaction, |_, _| ErrorCode::None),
+        Err(error) => {
+            let error = known_to(error, version, FENCED_SINCE);
+            results(transaction, |_, _| error)
+        }
     }
 }
 
+/// No more than there are: those that are not there have been refused.
 fn partitions_of(transaction: &AddPartitionsToTxnTransaction<'_>) -> BTreeSet<TopicPartition> {
     let mut partitions = BTreeSet::new();
     for topic in &transaction.topics {
@@ -125,31 +133,20 @@ fn partitions_of(transaction: &AddPartitionsToTxnTransaction<'_>) -> BTreeSet<To
     partitions
 }
 
-fn exists(image: &Image, partition: &TopicPartition) -> bool {
-    let topic = image.topic(&partition.topic);
-    topic.is_some_and(|topic| topic.partition(partition.partition).is_some())
-}
-
-fn by_topic(
-    errors: &BTreeMap<TopicPartition, ErrorCode>,
-) -> Vec<AddPartitionsToTxnTopicResult<'static>> {
-    let mut topics: Vec<AddPartitionsToTxnTopicResult<'static>> = Vec::new();
-    for (partition, error) in errors {
-        if topics
-            .last()
-            .is_none_or(|last| last.name != *partition.topic)
-        {
-            topics.push(AddPartitionsToTxnTopicResult {
-                name: Cow::Owned(partition.topic.to_string()),
-                results_by_partition: Vec::new(),
-            });
-        }
-        let topic = topics.last_mut().expect("one was just begun");
-        let result = AddPartitionsToTxnPartitionResult {
-            partition_index: partition.partition.0,
-            partition_error_code: error.code(),
-        };
-        topic.results_by_partition.push(result);
-    }
-    topics
+fn results<'a>(
+    transaction: &AddPartitionsToTxnTransaction<'a>,
+    error: impl Fn(&str, i32) -> ErrorCode,
+) -> Vec<AddPartitionsToTxnTopicResult<'a>> {
+    let of_topic = |topic: &AddPartitionsToTxnTopic<'a>| AddPartitionsToTxnTopicResult {
+        name: topic.name.clone(),
+        results_by_partition: topic
+            .partitions
+            .iter()
+            .map(|index| AddPartitionsToTxnPartitionResult {
+                partition_index: *index,
+                partition_error_code: error(&topic.name, *index).code(),
+            })
+            .collect(),
+    };
+    transaction.topics.iter().map(of_topic).collect()
 }
