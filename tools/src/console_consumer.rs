@@ -4,6 +4,7 @@
 
 mod fetcher;
 mod formatter;
+mod internal_records;
 mod membership;
 mod settings;
 
@@ -66,8 +67,9 @@ pub struct Options {
     /// read_uncommitted.
     #[arg(long)]
     isolation_level: Option<String>,
-    /// What prints records: org.apache.kafka.tools.consumer.DefaultMessageFormatter or
-    /// NoOpMessageFormatter.
+    /// What prints records: org.apache.kafka.tools.consumer.DefaultMessageFormatter,
+    /// NoOpMessageFormatter, OffsetsMessageFormatter, GroupMetadataMessageFormatter or
+    /// TransactionLogMessageFormatter.
     #[arg(long, value_name = "class", default_value = DEFAULT_FORMATTER)]
     formatter: String,
     /// What to print, as key=value: print.timestamp, print.key, print.offset, print.partition,
@@ -206,7 +208,8 @@ impl<'o> Consumer<'o> {
             out.flush()?;
             if patience.is_some_and(|patience| last_record.elapsed() > patience) {
                 eprintln!(
-                    "ERROR Error processing message, terminating consumer process: no message within the given time"
+                    "ERROR Error processing message, terminating consumer process: no message \
+                     within the given time"
                 );
                 return Ok(());
             }

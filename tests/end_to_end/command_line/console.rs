@@ -181,6 +181,26 @@ fn a_group_of_console_consumers_goes_on_where_the_last_one_stopped() {
     seen += &in_group(&["--max-messages", "2"]);
     assert_eq!(sorted(&seen), "1\n2\n3\n4\n5\n6");
     assert_eq!(in_group(&["--timeout-ms", "200"]), "");
+    // What the group left in its topic, as JSON: the lines have no ends.
+    let topic = [
+        "--bootstrap-server",
+        &bootstrap,
+        "--topic",
+        "__consumer_offsets",
+    ];
+    let all = [
+        "--partition",
+        "0",
+        "--from-beginning",
+        "--max-messages",
+        "6",
+    ];
+    for formatter in ["Offsets", "GroupMetadata"] {
+        let class = format!("org.apache.kafka.tools.consumer.{formatter}MessageFormatter");
+        let arguments = [&topic[..], &all, &["--formatter", &class]].concat();
+        let printed = assert_same(Tool::ConsoleConsumer, "console-consumer", &arguments);
+        assert!(printed.output.contains("\"version\":"), "{printed:?}");
+    }
 }
 
 pub fn one_partition_of_offsets() -> Setup {

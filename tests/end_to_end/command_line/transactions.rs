@@ -1,20 +1,20 @@
-//! Shows: `chiplog transactions` prints what kafka-transactions prints, against Apache Kafka.
+//! Shows: `chiplog transactions` prints what kafka-transactions prints, for the same broker.
 
 use chiplog_tests::command_line::assert_same_but;
 use chiplog_tests::java::{Tool, run_client};
-use chiplog_tests::node::{Node, Setup, Target};
+use chiplog_tests::node::{Node, Setup};
 
 #[test]
 fn transactions_are_listed_described_and_searched_as_kafka_does_it() {
     let setup = Setup::new()
+        .set("node.id", "1")
         .set("transaction.state.log.replication.factor", "1")
         .set("transaction.state.log.min.isr", "1")
         .set("transaction.state.log.num.partitions", "1");
-    let node = Node::start_with(setup.of(Target::Kafka));
+    let node = Node::start_with(setup);
     let bootstrap = node.bootstrap();
-    for step in ["create", "transactions"] {
-        run_client("Swap", &[step, &bootstrap]).succeeded();
-    }
+    node.create_topic("transactions", 1);
+    run_client("Swap", &["transactions", &bootstrap]).succeeded();
     let partition = ["--topic", "transactions", "--partition", "0"];
     for arguments in [
         &["list"][..],

@@ -1,4 +1,5 @@
-//! How a record is printed: Kafka's default formatter with its properties, or not at all.
+//! How a record is printed: by Kafka's default formatter with its properties, by those for internal
+//! topics, or not at all.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -6,12 +7,15 @@ use std::io::{self, Write};
 use protocol::batch::TimestampType;
 
 use super::fetcher::Record;
+use super::internal_records::Internal;
 use crate::failure::Failure;
 
 /// How records are printed.
 pub enum Formatter {
     /// With what the properties ask for.
     Default(Box<Columns>),
+    /// As the records of an internal topic.
+    Internal(Internal),
     /// Not at all.
     NoOp,
 }
@@ -48,20 +52,27 @@ enum Deserializer {
 impl Formatter {
     /// The formatter of this Java class.
     pub fn new(class: &str, properties: &BTreeMap<String, String>) -> Result<Formatter, Failure> {
+        if let Some(internal) = Internal::of_class(class) {
+            return Ok(Formatter::Internal(internal));
+        }
         match class.rsplit('.').next().unwrap_or_default() {
             "DefaultMessageFormatter" => Ok(Formatter::Default(Box::new(Columns::new(properties)))),
             "NoOpMessageFormatter" => Ok(Formatter::NoOp),
             _ => Err(Failure::usage(format!(
-                "This tool has no formatter {class}: it has DefaultMessageFormatter and \
-                 NoOpMessageFormatter"
+                "This tool has no formatter {class}: it has the Default-, NoOp-, Offsets-, \
+                 GroupMetadata- and TransactionLogMessageFormatter"
             ))),
         }
     }
 
-    /// Prints a record; false if its bytes are not what the deserializers expect.
+    /// Prints a record; false if its bytes are not what is expected.
     pub fn write(&self, record: &Record, out: &mut dyn Write) -> io::Result<bool> {
         match self {
             Formatter::NoOp => Ok(true),
+            Formatter::Internal(internal) => match internal.text(record) {
+                Ok(text) => write!(out, "{}", text.unwrap_or_default()).map(|()| true),
+                Err(_) => Ok(false),
+            },
             Formatter::Default(columns) => match columns.line(record) {
                 Some(line) => out.write_all(&line).map(|()| true),
                 None => Ok(false),
