@@ -53,6 +53,9 @@ mod update_features;
 mod walk;
 mod write_txn_markers;
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
