@@ -52,7 +52,7 @@ impl Connect {
 #[derive(Args)]
 pub struct Output {
     /// Print as Kafka's tool does, or as JSON for programs.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
     output: Format,
 }
 

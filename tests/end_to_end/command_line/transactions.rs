@@ -1,6 +1,6 @@
 //! Shows: `chiplog transactions` prints what kafka-transactions prints, for the same broker.
 
-use chiplog_tests::command_line::assert_same_but;
+use chiplog_tests::command_line::{assert_same_but, chiplog};
 use chiplog_tests::java::{Tool, run_client};
 use chiplog_tests::node::{Node, Setup};
 
@@ -33,6 +33,16 @@ fn transactions_are_listed_described_and_searched_as_kafka_does_it() {
         let all = [&["--bootstrap-server", &bootstrap], arguments].concat();
         assert_same_but(Tool::Transactions, "transactions", &all, but_for_durations);
     }
+    let list = ["list", "--output", "json"];
+    let listed = chiplog(
+        &[
+            &["transactions", "--bootstrap-server", &bootstrap],
+            &list[..],
+        ]
+        .concat(),
+    );
+    let listed = listed.succeeded();
+    assert!(listed.contains("\"transactionalId\":\"swap\""), "{listed}");
 }
 
 /// `TransactionDurationMs` goes on between the two runs.
