@@ -41,7 +41,7 @@ fn exactly_once_word_count_survives_ten_kills_of_the_node() {
         .create()
         .expect("valid settings");
 
-    let mut given = 0;
+    let (mut given, mut kills) = (0, 0);
     for part in lines.chunks(lines.len().div_ceil(KILLS + 1)) {
         send(&producer, part);
         let counted = given + part.len() / 4;
@@ -58,8 +58,10 @@ fn exactly_once_word_count_survives_ten_kills_of_the_node() {
         if given < lines.len() {
             node.kill();
             node.start_again();
+            kills += 1;
         }
     }
+    assert_eq!(kills, KILLS);
     let mut reader = CountReader::new(&node);
     let wanted = words(&lines);
     let total: u64 = wanted.values().sum();
