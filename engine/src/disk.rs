@@ -187,6 +187,15 @@ pub(crate) fn is_directory(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Whether there is something of that name.
+#[track_caller]
+pub(crate) fn exists(path: &Path) -> io::Result<bool> {
+    match metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        found => found.map(|_| true),
+    }
+}
+
 /// An open file's length.
 #[track_caller]
 pub(crate) fn length(file: &File) -> io::Result<u64> {

@@ -25,8 +25,8 @@ pub(crate) enum Kind {
 pub(crate) enum Stage {
     /// In use.
     Settled,
-    /// Given up, to be removed.
-    Deleted,
+    /// Given up, to be removed; so many files of that name were waiting for it already.
+    Deleted(u32),
     /// Written by compaction, not yet valid.
     Cleaned,
     /// Valid, about to replace the segments it was made from.
@@ -57,7 +57,7 @@ impl Stage {
     pub(crate) const fn suffix(self) -> &'static str {
         match self {
             Self::Settled => "",
-            Self::Deleted => ".deleted",
+            Self::Deleted(_) => ".deleted",
             Self::Cleaned => ".cleaned",
             Self::Swap => ".swap",
         }
@@ -75,10 +75,13 @@ pub(crate) struct FileName {
 impl FileName {
     /// Reads a name; `None` if it is not that of a segment's file.
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        let staged = [Stage::Deleted, Stage::Cleaned, Stage::Swap]
+        let staged = [Stage::Deleted(0), Stage::Cleaned, Stage::Swap]
             .into_iter()
             .find_map(|stage| Some((name.strip_suffix(stage.suffix())?, stage)));
-        let (name, stage) = staged.unwrap_or((name, Stage::Settled));
+        let (name, stage) = match staged {
+            Some((name, Stage::Deleted(_))) => numbered(name),
+            staged => staged.unwrap_or((name, Stage::Settled)),
+        };
         let (digits, kind) = Kind::ALL
             .into_iter()
             .find_map(|kind| Some((name.strip_suffix(kind.suffix())?, kind)))?;
@@ -99,13 +102,23 @@ impl FileName {
             kind,
             stage,
         } = self;
-        directory.join(format!(
-            "{:020}{}{}",
-            base_offset.0,
-            kind.suffix(),
-            stage.suffix()
-        ))
+        let number = match stage {
+            Stage::Deleted(number @ 1..) => format!(".{number}"),
+            _ => String::new(),
+        };
+        let (kind, stage) = (kind.suffix(), stage.suffix());
+        directory.join(format!("{:020}{kind}{number}{stage}", base_offset.0))
     }
+}
+
+/// A name without `.deleted`, and perhaps a number before that: the second of that name has 1.
+fn numbered(name: &str) -> (&str, Stage) {
+    let number = name.rsplit_once('.').and_then(|(name, number)| {
+        let plain = number.bytes().all(|b| b.is_ascii_digit());
+        Some((name, number.parse().ok().filter(|_| plain)?))
+    });
+    let (name, number) = number.unwrap_or((name, 0));
+    (name, Stage::Deleted(number))
 }
 
 /// The path of a segment's file that is in use.
@@ -125,7 +138,13 @@ mod tests {
     #[test]
     fn names_are_written_and_read_back() {
         for kind in Kind::ALL {
-            for stage in [Stage::Settled, Stage::Deleted, Stage::Cleaned, Stage::Swap] {
+            for stage in [
+                Stage::Settled,
+                Stage::Deleted(0),
+                Stage::Deleted(12),
+                Stage::Cleaned,
+                Stage::Swap,
+            ] {
                 let name = FileName {
                     base_offset: Offset(1234567),
                     kind,
@@ -147,6 +166,8 @@ mod tests {
             "partition.metadata",
             "quorum-state",
             "0.log",
+            "00000000000000000000.log.1",
+            "00000000000000000000.log.+1.deleted",
             "00000000000000000000.logx",
             "0000000000000000000x.log",
             "00000000000000000000-0000000001.checkpoint.deleted",

@@ -2,12 +2,12 @@
 //! deleted or replaced by a compacted one must never open the replacement.
 //!
 //! A segment is given up in this order: it is marked as leaving, its files are renamed to
-//! `.deleted`, it is marked as gone. Only then may a replacement stay under the old names for
+//! `.deleted` (with a number if need be: `removal`), it is marked as gone. Only then may a replacement stay under the old names for
 //! good, and may the renamed files be removed.
 
 use std::io;
-use std::path::Path;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 const IN_USE: u8 = 0;
 const LEAVING: u8 = 1;
@@ -15,22 +15,27 @@ const GONE: u8 = 2;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct FileStanding(AtomicU8);
+pub(crate) struct FileStanding {
+    state: AtomicU8,
+    /// Of the name with `.deleted`; known before the segment leaves.
+    number: AtomicU32,
+}
 
 impl FileStanding {
     /// Whether the segment is the log's.
     pub(crate) fn is_in_use(&self) -> bool {
-        self.0.load(Ordering::Acquire) == IN_USE
+        self.state.load(Ordering::Acquire) == IN_USE
     }
 
-    /// The files are about to be renamed.
-    pub(crate) fn leave(&self) {
-        self.0.store(LEAVING, Ordering::Release);
+    /// The files are about to be renamed, to `.deleted` with this number.
+    pub(crate) fn leave(&self, number: u32) {
+        self.number.store(number, Ordering::Relaxed);
+        self.state.store(LEAVING, Ordering::Release);
     }
 
     /// The files have been renamed.
     pub(crate) fn gone(&self) {
-        self.0.store(GONE, Ordering::Release);
+        self.state.store(GONE, Ordering::Release);
     }
 
     /// What `open` makes of the segment's own file, whichever of the two names it has. The name is
@@ -38,17 +43,20 @@ impl FileStanding {
     /// one.
     pub(crate) fn open<T>(
         &self,
-        (path, deleted): (&Path, &Path),
+        path: &Path,
+        deleted: impl Fn(u32) -> PathBuf,
         open: impl Fn(&Path) -> io::Result<T>,
     ) -> io::Result<T> {
         let opened = open(path);
-        match self.0.load(Ordering::Acquire) {
+        let state = || self.state.load(Ordering::Acquire);
+        let open_deleted = || open(&deleted(self.number.load(Ordering::Relaxed)));
+        match state() {
             IN_USE => opened,
-            LEAVING => match open(deleted) {
-                Err(_) if self.0.load(Ordering::Acquire) == LEAVING => opened,
+            LEAVING => match open_deleted() {
+                Err(_) if state() == LEAVING => opened,
                 renamed => renamed,
             },
-            _ => open(deleted),
+            _ => open_deleted(),
         }
     }
 }
@@ -63,13 +71,16 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (path, deleted) = (
             directory.path().join("a"),
-            directory.path().join("a.deleted"),
+            directory.path().join("a.1.deleted"),
         );
         let standing = FileStanding::default();
-        let read = || standing.open((&path, &deleted), |path| fs::read_to_string(path));
+        let read = || {
+            let deleted = |number| directory.path().join(format!("a.{number}.deleted"));
+            standing.open(&path, deleted, |path| fs::read_to_string(path))
+        };
         fs::write(&path, "old").unwrap();
         assert_eq!(read().unwrap(), "old");
-        standing.leave();
+        standing.leave(1);
         assert_eq!(read().unwrap(), "old");
         fs::rename(&path, &deleted).unwrap();
         assert_eq!(read().unwrap(), "old");

@@ -111,10 +111,20 @@ pub(crate) fn relative_to_search(offset: Offset, base: Offset) -> u32 {
         .clamp(0, RELATIVE_OFFSET_MAX) as u32
 }
 
+/// The end of an index in which a search begins, in bytes: most look-ups end there, so that its few
+/// pages stay in memory. One that went by the middle of the whole would need pages that nobody else
+/// does, and wait for the disk if they were dropped.
+pub(crate) const WARM_BYTES: usize = 8192;
+
 /// How many of the sorted `entries` satisfy `below`, which none does after the first that does
 /// not.
 pub(crate) fn count_while<E: Entry>(entries: &[u8], below: impl Fn(&E) -> bool) -> usize {
-    let (mut low, mut high) = (0, entries.len() / E::BYTES);
+    let count = entries.len() / E::BYTES;
+    let warm = count.saturating_sub(WARM_BYTES / E::BYTES);
+    let (mut low, mut high) = match warm > 0 && !below(&nth(entries, warm)) {
+        true => (0, warm),
+        false => (warm, count),
+    };
     while low < high {
         let middle = low.midpoint(high);
         if below(&nth(entries, middle)) {

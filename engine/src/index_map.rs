@@ -158,4 +158,65 @@ mod tests {
                 .is_none()
         );
     }
+
+    /// Page faults of this thread up to now, of both kinds.
+    fn page_faults() -> u64 {
+        let mut stat = [0; 512];
+        let file = File::open("/proc/thread-self/stat").unwrap();
+        let bytes = disk::read_at(&file, &mut stat, 0).unwrap();
+        let stat = std::str::from_utf8(&stat[..bytes]).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let mut fields = fields.split(' ').map(|field| field.parse::<u64>());
+        let minor = fields.nth(7).unwrap().unwrap();
+        minor + fields.nth(1).unwrap().unwrap()
+    }
+
+    #[test]
+    fn look_ups_near_the_end_need_no_page_but_the_last() {
+        const ENTRIES: u32 = 1 << 20;
+        // Pages of a file in memory cannot be dropped: not under /tmp, which may be there.
+        let directory = tempfile::tempdir_in("/var/tmp").unwrap();
+        let path = directory.path().join("i");
+        let mut content = Vec::new();
+        for at in 1..=ENTRIES {
+            let (relative_offset, position) = (at * 10, Position(at * 100));
+            OffsetEntry {
+                relative_offset,
+                position,
+            }
+            .encode(&mut content);
+        }
+        std::fs::write(&path, &content).unwrap();
+        File::open(&path).unwrap().sync_all().unwrap();
+        let index = IndexMap::new(content.len());
+        let entries = index.map::<OffsetEntry>(&path).unwrap().unwrap();
+        let file = File::open(&path).unwrap();
+        let drop_pages = || {
+            let Some(Content::Mapped(map)) = entries.0.as_deref() else {
+                panic!("it is mapped");
+            };
+            // SAFETY: the map is of a file and read-only: what is dropped is read from it again.
+            unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) }.unwrap();
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        };
+        let faults_of = |entry: u32| {
+            let before = page_faults();
+            assert_eq!(
+                floor_position(&entries, entry * 10 + 5),
+                Position(entry * 100)
+            );
+            page_faults() - before
+        };
+        page_faults();
+        drop_pages();
+        assert!(faults_of(ENTRIES / 3) > 5, "the pages were dropped");
+        drop_pages();
+        // The warm end lies in three pages at most.
+        let newest = ENTRIES - 900..ENTRIES;
+        let first: u64 = newest.clone().map(faults_of).sum();
+        assert!((1..=3).contains(&first), "{first} page faults");
+        assert_eq!(newest.map(faults_of).sum::<u64>(), 0);
+        // And where the warm end begins.
+        (ENTRIES - 1030..ENTRIES - 1018).for_each(|entry| drop(faults_of(entry)));
+    }
 }

@@ -25,7 +25,11 @@ pub(crate) fn settle(directory: &Path) -> io::Result<Vec<FileName>> {
     let cleaned_from = staged(Stage::Cleaned).map(|f| f.base_offset).min();
     let (incomplete, swaps): (Vec<_>, Vec<_>) =
         staged(Stage::Swap).partition(|f| cleaned_from.is_some_and(|from| f.base_offset >= from));
-    let gone = staged(Stage::Deleted)
+    let deleted = |f: &FileName| matches!(f.stage, Stage::Deleted(_));
+    let gone = files
+        .iter()
+        .copied()
+        .filter(deleted)
         .chain(incomplete)
         .chain(staged(Stage::Cleaned));
     let mut changed = !swaps.is_empty();
@@ -136,6 +140,7 @@ mod tests {
             "00000000000000000000.log",
             "00000000000000000005.log.deleted",
             "00000000000000000005.index.deleted",
+            "00000000000000000005.index.1.deleted",
             "00000000000000000000.log.cleaned",
             "00000000000000000007.log.swap",
             "00000000000000000000-0000000001.checkpoint.deleted",

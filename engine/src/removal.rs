@@ -1,4 +1,9 @@
 //! Files that nobody may need any more, but a read in progress still might: they go a while later.
+//!
+//! Until then they are `.deleted`. A segment's name may be made again meanwhile, by compaction or
+//! after a truncation, and be given up again: its files then become `.1.deleted` and so on, since
+//! those of the first are not to be replaced, nor removed with it. Invariant: one at a time gives up
+//! segments of a log.
 
 use crate::atomic_file;
 use crate::disk;
@@ -16,6 +21,14 @@ pub struct Removal {
     what: What,
     delay: Duration,
 }
+
+/// The files of a segment.
+const OF_SEGMENT: [Kind; 4] = [
+    Kind::Log,
+    Kind::OffsetIndex,
+    Kind::TimeIndex,
+    Kind::TxnIndex,
+];
 
 #[derive(Debug)]
 enum What {
@@ -84,41 +97,68 @@ pub(crate) fn give_up_sealed(
     directory: &Path,
     segment: &SealedSegment,
 ) -> io::Result<Vec<PathBuf>> {
-    segment.standing.leave();
-    let renamed = give_up(directory, segment.base_offset)?;
+    let number = free_number(directory, segment.base_offset, &OF_SEGMENT)?;
+    segment.standing.leave(number);
+    let renamed = rename_all(directory, segment.base_offset, &OF_SEGMENT, number)?;
     segment.standing.gone();
     Ok(renamed)
 }
 
 /// Renames a segment's files, and gives their new paths.
 pub(crate) fn give_up(directory: &Path, base_offset: Offset) -> io::Result<Vec<PathBuf>> {
-    let kinds = [
-        Kind::Log,
-        Kind::OffsetIndex,
-        Kind::TimeIndex,
-        Kind::TxnIndex,
-    ];
-    let renamed = kinds.map(|kind| give_up_file(directory, base_offset, kind));
-    renamed.into_iter().filter_map(Result::transpose).collect()
+    let number = free_number(directory, base_offset, &OF_SEGMENT)?;
+    rename_all(directory, base_offset, &OF_SEGMENT, number)
 }
 
-/// Renames one file, if it is there, and gives its new path.
-pub(crate) fn give_up_file(
+/// Renames the snapshot at an offset, if it is there, and gives its new path.
+pub(crate) fn give_up_snapshot(directory: &Path, at: Offset) -> io::Result<Vec<PathBuf>> {
+    let number = free_number(directory, at, &[Kind::Snapshot])?;
+    rename_all(directory, at, &[Kind::Snapshot], number)
+}
+
+/// The first number under which no file waits to be removed.
+fn free_number(directory: &Path, base_offset: Offset, kinds: &[Kind]) -> io::Result<u32> {
+    let waits = |number, kind| {
+        let deleted = FileName {
+            base_offset,
+            kind,
+            stage: Stage::Deleted(number),
+        };
+        disk::exists(&deleted.within(directory))
+    };
+    let mut number = 0;
+    'taken: loop {
+        for kind in kinds {
+            if waits(number, *kind)? {
+                number += 1;
+                continue 'taken;
+            }
+        }
+        return Ok(number);
+    }
+}
+
+fn rename_all(
     directory: &Path,
     base_offset: Offset,
-    kind: Kind,
-) -> io::Result<Option<PathBuf>> {
-    let name = |stage| FileName {
-        base_offset,
-        kind,
-        stage,
-    };
-    let deleted = name(Stage::Deleted).within(directory);
-    match disk::rename(&name(Stage::Settled).within(directory), &deleted) {
-        Ok(()) => Ok(Some(deleted)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+    kinds: &[Kind],
+    number: u32,
+) -> io::Result<Vec<PathBuf>> {
+    let mut renamed = Vec::new();
+    for kind in kinds {
+        let name = |stage| FileName {
+            base_offset,
+            kind: *kind,
+            stage,
+        };
+        let deleted = name(Stage::Deleted(number)).within(directory);
+        match disk::rename(&name(Stage::Settled).within(directory), &deleted) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) => {}
+            Ok(()) => renamed.push(deleted),
+        }
     }
+    Ok(renamed)
 }
 
 fn delay(ms: i64) -> Duration {

@@ -144,7 +144,7 @@ impl Loader {
             let renamed = removal::give_up(&self.directory, *base);
             self.set_aside
                 .extend(renamed.map_err(OpenError::at(&path))?);
-            let snapshot = removal::give_up_file(&self.directory, *base, Kind::Snapshot);
+            let snapshot = removal::give_up_snapshot(&self.directory, *base);
             self.set_aside
                 .extend(snapshot.map_err(OpenError::at(&path))?);
         }

@@ -221,7 +221,7 @@ impl Retired {
             renamed.extend(removal::give_up_sealed(&self.directory, segment)?);
         }
         for at in &self.snapshots {
-            renamed.extend(removal::give_up_file(&self.directory, *at, Kind::Snapshot)?);
+            renamed.extend(removal::give_up_snapshot(&self.directory, *at)?);
         }
         tracing::debug!(partition = %self.partition, files = renamed.len(), "renamed to .deleted");
         Ok(Removal::of_files(renamed, self.delay_ms))

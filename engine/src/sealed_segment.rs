@@ -101,11 +101,11 @@ impl SealedSegment {
     }
 
     /// The path of one of its files once it was given up.
-    pub(crate) fn deleted_path(&self, kind: Kind) -> PathBuf {
+    fn deleted_path(&self, kind: Kind, number: u32) -> PathBuf {
         let deleted = FileName {
             base_offset: self.base_offset,
             kind,
-            stage: Stage::Deleted,
+            stage: Stage::Deleted(number),
         };
         deleted.within(&self.directory)
     }
@@ -116,8 +116,8 @@ impl SealedSegment {
         kind: Kind,
         open: impl Fn(&Path) -> io::Result<T>,
     ) -> io::Result<T> {
-        let paths = (self.path(kind), self.deleted_path(kind));
-        self.standing.open((&paths.0, &paths.1), open)
+        let deleted = |number| self.deleted_path(kind, number);
+        self.standing.open(&self.path(kind), deleted, open)
     }
 
     /// The file, if it is open.

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz [MINUTES]`: each fuzz target for so many minutes.
+//! `cargo xtask fuzz [MINUTES [TARGET]]`: each fuzz target for so many minutes, or one of them.
 //!
 //! Not a part of `check`: it takes a nightly compiler and cargo-fuzz, and finds by chance.
 
@@ -13,14 +13,18 @@ const MINUTES_DEFAULT: u64 = 10;
 /// Where there are targets.
 const FOLDERS: [&str; 2] = ["protocol/fuzz", "engine/fuzz"];
 
-/// Runs every target in turn, and stops at the first that finds something.
+/// Runs every target in turn, or the one that is named, and stops at the first that finds something.
 pub fn run(arguments: &[&str]) -> Result<(), Failure> {
-    let minutes = match arguments {
-        [] => MINUTES_DEFAULT,
-        [minutes] => minutes
-            .parse()
-            .map_err(|_| Failure::new(format!("{minutes} is not a number of minutes")))?,
-        _ => return Err(Failure::new("usage: cargo xtask fuzz [MINUTES]")),
+    let parse = |minutes: &str| {
+        minutes
+            .parse::<u64>()
+            .map_err(|_| Failure::new(format!("{minutes} is not a number of minutes")))
+    };
+    let (minutes, only) = match arguments {
+        [] => (MINUTES_DEFAULT, None),
+        [minutes] => (parse(minutes)?, None),
+        [minutes, target] => (parse(minutes)?, Some(*target)),
+        _ => return Err(Failure::new("usage: cargo xtask fuzz [MINUTES [TARGET]]")),
     };
     let ready = Command::new("cargo")
         .args(["+nightly", "fuzz", "--version"])
@@ -31,14 +35,21 @@ pub fn run(arguments: &[&str]) -> Result<(), Failure> {
              rustup toolchain install nightly && cargo install cargo-fuzz",
         ));
     }
+    let mut ran = 0;
     for folder in FOLDERS {
-        run_folder(folder, minutes)?;
+        ran += run_folder(folder, minutes, only)?;
     }
-    Ok(())
+    match only {
+        Some(target) if ran == 0 => Err(Failure::new(format!("there is no target {target}"))),
+        _ => Ok(()),
+    }
 }
 
-fn run_folder(folder: &str, minutes: u64) -> Result<(), Failure> {
-    for target in targets(&workspace_root().join(folder).join("fuzz_targets"))? {
+/// Gives how many targets it ran.
+fn run_folder(folder: &str, minutes: u64, only: Option<&str>) -> Result<usize, Failure> {
+    let mut targets = targets(&workspace_root().join(folder).join("fuzz_targets"))?;
+    targets.retain(|target| only.is_none_or(|only| only == target));
+    for target in &targets {
         let seconds = format!("-max_total_time={}", minutes * 60);
         let arguments = [
             "+nightly",
@@ -46,7 +57,7 @@ fn run_folder(folder: &str, minutes: u64) -> Result<(), Failure> {
             "run",
             "--fuzz-dir",
             folder,
-            &target,
+            target,
             "--",
             &seconds,
         ];
@@ -55,7 +66,7 @@ fn run_folder(folder: &str, minutes: u64) -> Result<(), Failure> {
             succeed(Command::new("cargo").args(arguments))
         })?;
     }
-    Ok(())
+    Ok(targets.len())
 }
 
 /// The names of the targets, which are the names of their files, in order.

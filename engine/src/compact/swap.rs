@@ -109,7 +109,7 @@ impl Swap {
         }
         for at in &self.snapshots {
             before()?;
-            renamed.extend(removal::give_up_file(&directory, *at, Kind::Snapshot)?);
+            renamed.extend(removal::give_up_snapshot(&directory, *at)?);
         }
         self.rename(Stage::Swap, Stage::Settled, before)?;
         sync_directory(&directory)?;

@@ -208,7 +208,7 @@ fn every_file_of_a_partition_is_named() {
     let found: BTreeSet<_> = names_in(&directory).into_iter().map(kind).collect();
     assert_eq!(found, names("Files of a partition"));
     assert_eq!(Kind::ALL.len() + 2, found.len(), "each kind was written");
-    let stages = [Stage::Deleted, Stage::Cleaned, Stage::Swap];
+    let stages = [Stage::Deleted(0), Stage::Cleaned, Stage::Swap];
     let suffixes = stages.map(|stage| stage.suffix().to_owned());
     let suffixes = suffixes.into_iter().chain([".tmp".to_owned()]);
     assert_eq!(

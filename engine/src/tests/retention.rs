@@ -145,7 +145,7 @@ fn snapshots_and_epochs_of_what_went_go_as_well() {
         found
     };
     assert_eq!(snapshots(Stage::Settled), [120]);
-    assert_eq!(snapshots(Stage::Deleted), [40, 80]);
+    assert_eq!(snapshots(Stage::Deleted(0)), [40, 80]);
     removal.run_blocking();
     assert!(files().iter().all(|f| f.stage == Stage::Settled));
     assert_eq!(log.epoch_of(end), Some(LeaderEpoch(3)));

@@ -127,3 +127,49 @@ fn producers_are_as_they_were_at_the_target() {
         Offset(50)
     );
 }
+
+/// The same names are given up three times within the delay, by truncation and by retention; who
+/// began to read a segment reads that one, also when files of its name were removed before.
+#[test]
+fn a_name_that_is_given_up_again_neither_replaces_the_first_nor_goes_with_it() {
+    let place = Place::new(small_segments());
+    let mut log = place.open(Left::Closed);
+    let mut reads = Vec::new();
+    let mut removals = Vec::new();
+    for generation in 0..3 {
+        for at in 0..30 {
+            append(&mut log, batch(3, 1000 * (generation + 1) + at)).unwrap();
+        }
+        let base = log.segments.sealed[1].base_offset;
+        let from = |upper_bound: Offset| ReadFrom {
+            offset: base,
+            upper_bound,
+            bytes_max: 1,
+            min_one_batch: true,
+        };
+        // Its file was not opened yet, and the read of the end needs the index, too.
+        log.segments.sealed[1].close_files();
+        reads.push(log.read(from(base + 3)).unwrap());
+        removals.extend(log.truncate_to(Offset(6), NOW).unwrap());
+    }
+    let deleted = || {
+        let files = crate::leftovers::list(&place.directory).unwrap();
+        files
+            .iter()
+            .filter(|f| matches!(f.stage, Stage::Deleted(_)))
+            .count()
+    };
+    let waiting = deleted();
+    assert_eq!(waiting % 3, 0, "each generation is there");
+    for (generation, read) in (1..).zip(reads) {
+        let slice = run(read.run()).unwrap();
+        let bytes = run(slice.bytes()).unwrap();
+        let timestamp = Batches::new(&bytes).next().unwrap().unwrap();
+        let timestamp = timestamp.header.max_timestamp.0;
+        assert_eq!(timestamp / 1000, generation, "{timestamp}");
+        let before = deleted();
+        removals.remove(0).run_blocking();
+        assert_eq!(before - deleted(), waiting / 3);
+    }
+    assert_eq!(deleted(), 0);
+}
