@@ -268,7 +268,9 @@ impl Durable {
     /// synced, each may be as before or as after, and an end that was written may be short or
     /// zeroes. `below(n)` is a number below n, by chance.
     pub(crate) fn lose_power(&self, directory: &Path, below: &mut dyn FnMut(usize) -> usize) {
-        let now = names(directory).unwrap();
+        let Ok(now) = names(directory) else {
+            return; // It was not even made.
+        };
         let nothing = BTreeMap::new();
         let before = self.names.get(directory).unwrap_or(&nothing);
         let mut left = BTreeMap::new();
