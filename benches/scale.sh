@@ -2,15 +2,17 @@
 # Many partitions on one node, with a release build of chiplog:
 #   benches/scale.sh partitions [COUNT]   make COUNT (10,000) of them, stop, start again, sit idle
 #   benches/scale.sh sparse [COUNT]       COUNT (1,000) with segments of 1 GiB, nearly all holes; kill -9, start
+#   benches/scale.sh segments [COUNT]     100 partitions of COUNT (1,000) segments each, of one record;
+#                                         start, read them all, and random ones; again under 1,024 files
 # Ends only what it has started; its data goes into a directory of its own under target/.
 set -euo pipefail
-what=${1:?partitions or sparse}
+what=${1:?partitions, sparse or segments}
 binary=${CHIPLOG:-target/release/chiplog}
 port=${PORT:-29871}
 mkdir -p target
 data=$(mktemp -d target/scale-XXXXXX)
 pid=
-finish() { if [ -n "$pid" ]; then kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; fi; rm -rf "$data"; }
+finish() { if [ $? -ne 0 ]; then grep -E "WARN|ERROR" "$data/out" | tail -5 || true; fi; if [ -n "$pid" ]; then kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; fi; rm -rf "$data"; }
 trap finish EXIT
 
 start() {
@@ -50,7 +52,39 @@ sparse)
     start
     resident
     echo "segments cut: $(grep -c 'cutting off' "$data/out")"
-    "$binary" bench consume --bootstrap-server "127.0.0.1:$port" --topic sparse --check-crc --records $((300 * count)) | head -1
+    "$binary" bench consume --bootstrap-server "127.0.0.1:$port" --topic sparse --check-crc --records $((300 * count)) >"$data/bench"
+    head -1 "$data/bench"
     ;;
-*) echo "partitions or sparse" >&2; exit 2 ;;
+segments)
+    count=${2:-1000}
+    look() {
+        sleep 1
+        resident
+        python3 benches/random_reads.py "127.0.0.1:$port" "$data/log" many 2000
+        "$binary" bench consume --bootstrap-server "127.0.0.1:$port" --topic many --check-crc --records $((100 * (count + 1))) >"$data/bench"
+        head -1 "$data/bench"
+        resident
+        echo "open files: $(ls "/proc/$pid/fd" | wc -l)"
+    }
+    # A closed segment's file stays open until it is flushed: no more of them at a time than files.
+    "$binary" bench produce --bootstrap-server "127.0.0.1:$port" --topic many --create-topic --partitions 100 \
+        --topic-config segment.bytes=200 --record-size 100 --batch-bytes 150 --records 100 >"$data/bench"
+    for made in $(seq 150 150 "$count") "$count"; do
+        share=$((made - ${before:-0}))
+        before=$made
+        "$binary" bench produce --bootstrap-server "127.0.0.1:$port" --topic many --record-size 100 --batch-bytes 150 \
+            --records $((100 * share)) >"$data/bench"
+        kill "$pid"; wait "$pid"
+        [ "$made" = "$count" ] || start >/dev/null
+    done
+    echo "segments: $(find "$data/log" -name '*.log' -path '*/many-*' | wc -l)"
+    start
+    look
+    kill -9 "$pid"; wait "$pid" || true
+    echo "after kill -9, and under 1,024 files:"
+    ulimit -n 1024
+    start
+    look
+    ;;
+*) echo "partitions, sparse or segments" >&2; exit 2 ;;
 esac
