@@ -182,7 +182,8 @@ impl NewEntries {
 }
 
 /// Whether the content of a segment's file is what a writer leaves: whole entries of this version, in
-/// the order of their markers, which lie in the segment.
+/// the order of their markers, which lie in the segment. The last stable offset may lie before the
+/// transaction: an older one may still be open.
 pub(crate) fn is_sound(content: &[u8], base_offset: Offset) -> bool {
     let mut least = base_offset;
     let mut is_next = |bytes: &[u8]| {
@@ -193,7 +194,8 @@ pub(crate) fn is_sound(content: &[u8], base_offset: Offset) -> bool {
             && aborted.first_offset >= Offset::ZERO
             && aborted.first_offset < entry.last_offset
             && entry.last_offset >= least
-            && entry.last_stable_offset >= aborted.first_offset;
+            && entry.last_stable_offset >= Offset::ZERO
+            && entry.last_stable_offset.0 <= entry.last_offset.0 + 1;
         least = entry.last_offset;
         sound
     };
