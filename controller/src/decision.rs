@@ -47,6 +47,34 @@ impl Refusal {
     }
 }
 
+/// The messages of one request's refusals, which clients only show: they may be many times as long as
+/// what is wrong, so that they are left out beyond 1 MiB in all.
+pub struct Messages {
+    left_bytes: usize,
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Self {
+            left_bytes: 1024 * 1024,
+        }
+    }
+}
+
+impl Messages {
+    /// `result`, its message left out if there is no room for it.
+    pub fn admit<T>(&mut self, result: Result<T, Refusal>) -> Result<T, Refusal> {
+        result.map_err(|mut refusal| {
+            let bytes = refusal.message.as_ref().map_or(0, String::len);
+            match self.left_bytes.checked_sub(bytes) {
+                Some(left) => self.left_bytes = left,
+                None => refusal.message = None,
+            }
+            refusal
+        })
+    }
+}
+
 /// A source of entropy. The server gives the operating system's, a simulation a seeded one.
 pub trait Draw {
     /// 64 uniformly distributed bits.

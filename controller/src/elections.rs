@@ -3,7 +3,7 @@
 use protocol::error::ErrorCode;
 use protocol::ids::PartitionIndex;
 
-use crate::decision::{Decision, Refusal};
+use crate::decision::{Decision, Messages, Refusal};
 use crate::image::{Image, RecoveryState, Topic};
 use crate::leadership::{Of, Target, is_active};
 use crate::record::Record;
@@ -53,11 +53,12 @@ pub fn elect(
         }
         return decided(records, results);
     };
+    let mut messages = Messages::default();
     for (name, partitions) in asked {
         let topic = image.topic(name).map(|topic| &**topic);
         let elected = partitions.iter().map(|index| {
             let result = elect_one(image, election, topic, name, *index, &mut records);
-            (*index, result)
+            (*index, messages.admit(result))
         });
         results.push((name.clone(), elected.collect()));
     }

@@ -4,7 +4,7 @@ use protocol::error::ErrorCode;
 use protocol::ids::BrokerId;
 
 use crate::bootstrap::{METADATA_VERSION_LEVEL, METADATA_VERSION_LEVEL_MIN};
-use crate::decision::{Decision, Refusal};
+use crate::decision::{Decision, Messages, Refusal};
 use crate::image::{Image, METADATA_VERSION};
 use crate::record::{FeatureLevelRecord, Record};
 use crate::topics::Mode;
@@ -68,6 +68,7 @@ pub type Results = Vec<(String, Result<(), Refusal>)>;
 /// Decides on all updates of one request; `me` is the controller.
 pub fn update(image: &Image, me: BrokerId, updates: &[Update], mode: Mode) -> Decision<Results> {
     let mut records = Vec::new();
+    let mut messages = Messages::default();
     let mut outcome: Results = updates
         .iter()
         .map(|update| {
@@ -77,7 +78,7 @@ pub fn update(image: &Image, me: BrokerId, updates: &[Update], mode: Mode) -> De
                     feature_level: update.level,
                 }));
             });
-            (update.feature.clone(), result)
+            (update.feature.clone(), messages.admit(result))
         })
         .collect();
     outcome.sort_by(|one, other| one.0.cmp(&other.0));

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::error::ErrorCode;
 
 use crate::config_key::ConfigType;
-use crate::decision::{Decision, Refusal};
+use crate::decision::{Decision, Messages, Refusal};
 use crate::image::Image;
 use crate::record::{ClientQuotaRecord, EntityData, Record};
 use crate::topics::{Mode, RECORDS_PER_REQUEST_MAX, too_large};
@@ -61,17 +61,19 @@ pub fn alter(
     let mut records = Vec::new();
     let mut outcome = Results::new();
     let mut seen = BTreeMap::new();
+    let mut messages = Messages::default();
     for alteration in alterations {
         let mut entity = alteration.entity.clone();
         entity.sort();
         if let Some(first) = seen.insert(entity.clone(), outcome.len()) {
             let text = format!("Ignoring duplicate entity {}", shown(&entity));
-            outcome[first].1 = Err(Refusal::new(ErrorCode::InvalidRequest, text));
+            let refused = Err(Refusal::new(ErrorCode::InvalidRequest, text));
+            outcome[first].1 = messages.admit(refused);
             seen.insert(entity, first);
             continue;
         }
         let result = alter_one(image, &entity, &alteration.ops).map(|more| records.extend(more));
-        outcome.push((entity, result));
+        outcome.push((entity, messages.admit(result)));
         if records.len() > RECORDS_PER_REQUEST_MAX {
             return Err(too_large());
         }

@@ -4,7 +4,7 @@
 use protocol::error::ErrorCode;
 use protocol::ids::{BrokerId, PartitionIndex};
 
-use crate::decision::{Decision, Refusal};
+use crate::decision::{Decision, Messages, Refusal};
 use crate::image::{Image, Partition};
 use crate::leadership::{Of, Target};
 use crate::record::Record;
@@ -23,9 +23,11 @@ pub fn reassign(
 ) -> Result<Decision<Results>, Refusal> {
     let mut records = Vec::new();
     let mut outcome = Results::new();
+    let mut messages = Messages::default();
     for (name, wishes) in topics {
         let results = wishes.iter().map(|(index, wish)| {
             let result = reassign_one(image, name, *index, wish.as_deref());
+            let result = messages.admit(result);
             (*index, result.map(|record| records.extend(record)))
         });
         outcome.push((name.clone(), results.collect()));

@@ -16,7 +16,7 @@ use ring::event::{First, first_of};
 use crate::connection::Connection;
 use crate::handle;
 use crate::reply_queue::{Outcome, Slot};
-use crate::request::Request;
+use crate::request::{self, Request};
 use crate::room::Place;
 use crate::shard::Shard;
 
@@ -24,8 +24,9 @@ use crate::shard::Shard;
 const WEIGHED_BYTES_MIN: usize = 16 * 1024;
 /// What serving and answering one element of a request's arrays takes at most, but for long texts.
 const BYTES_PER_ELEMENT: usize = 128;
-/// What a frame takes that is decoded whole, for each of its bytes.
-const BYTES_PER_BYTE_DECODED: usize = 32;
+/// What a frame takes that is decoded whole, for each of its bytes, if these are its smallest
+/// elements, strings of no bytes.
+const BYTES_PER_BYTE_DECODED: usize = 224;
 
 /// What a request takes in memory beyond its frame, estimated from the number of its elements. 0 if
 /// that is little, or the frame is not a request.
@@ -43,7 +44,7 @@ pub fn weight_bytes(frame: &Bytes) -> usize {
     }
     match handle::count_elements(api, decoder, version) {
         Some(elements) => elements.saturating_mul(BYTES_PER_ELEMENT),
-        None => frame.len().saturating_mul(BYTES_PER_BYTE_DECODED),
+        None => (frame.len() * BYTES_PER_BYTE_DECODED).min(request::budget_bytes(frame.len())),
     }
 }
 

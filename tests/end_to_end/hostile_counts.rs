@@ -3,6 +3,7 @@
 //! what the frame asks for is answered to the last element.
 
 mod frames;
+mod whole;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use chiplog_tests::node::{Node, Setup, Target};
 use chiplog_tests::raw::{API_VERSIONS, Body};
 
 use frames::*;
+use whole::Many;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -52,16 +54,46 @@ fn assert_bounded(cases: Vec<Case>) -> io::Result<()> {
         if let Some(bytes) = case.answer_bytes {
             assert_eq!(answer.len(), bytes, "{}", case.what);
         }
-        assert!(
+        if std::env::var_os("MEASURE").is_none() { assert!(
             grown <= TIMES_MAX * frame + BEYOND_BYTES,
             "{}: a frame of {frame} bytes took {grown} bytes",
             case.what
-        );
+        ); } else { println!("    grown {} MiB of allowed {}", grown / MIB, (TIMES_MAX*frame+BEYOND_BYTES)/MIB); }
         assert!(
             waited < WITNESS_WAITS_MAX,
             "{}: others waited {waited:?}",
             case.what
         );
+    }
+    Ok(())
+}
+
+/// Requests that are decoded whole: what passes is answered within the bound, and what a frame of
+/// 16 MiB holds is refused, with the connection, before anything is made of it.
+fn assert_bounded_whole(all: Vec<Many>) -> io::Result<()> {
+    let is_refused = |many: &Many| many.that_do_not_pass().0.len() > many.that_pass().0.len();
+    let passing = all.iter().map(|many| Case {
+        what: many.what,
+        api_key: many.api_key,
+        version: many.version,
+        body: many.that_pass(),
+        answer_bytes: None,
+    });
+    assert_bounded(passing.collect())?;
+    let node = Node::start_with(Setup::new().set("num.shards", "1"));
+    if node.target() == Target::Kafka {
+        return Ok(());
+    }
+    for many in all.iter().filter(|many| is_refused(many)) {
+        let body = many.that_do_not_pass();
+        let mut client = node.connect();
+        client.be_patient(Duration::from_secs(300))?;
+        let before = node.reset_peak_bytes();
+        client.send(many.api_key, many.version, &body)?;
+        assert_eq!(client.receive()?, None, "{}", many.what);
+        let grown = node.peak_bytes().saturating_sub(before);
+        let allowed = 2 * body.0.len() as u64 + BEYOND_BYTES;
+        assert!(grown <= allowed, "{}: {grown} bytes", many.what);
     }
     Ok(())
 }
@@ -153,6 +185,26 @@ fn changes_of_millions_of_topics() -> io::Result<()> {
         alter_configs(INCREMENTAL_ALTER_CONFIGS),
         alter_configs_of_keys(),
     ])
+}
+
+#[test]
+fn committed_offsets_of_very_many_partitions() -> io::Result<()> {
+    assert_bounded_whole(whole::offsets())
+}
+
+#[test]
+fn very_many_groups_and_members() -> io::Result<()> {
+    assert_bounded_whole(whole::groups())
+}
+
+#[test]
+fn very_many_transactions_and_their_partitions() -> io::Result<()> {
+    assert_bounded_whole(whole::transactions())
+}
+
+#[test]
+fn administration_of_very_many_things() -> io::Result<()> {
+    assert_bounded_whole(whole::administration())
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! - unknown tagged fields are skipped, never stored, and there may be only so many;
 //! - after the first error nothing is left to read, and nothing more is allocated.
 
+mod budget;
 mod tagged;
 
 pub use tagged::Tags;
@@ -14,6 +15,7 @@ pub use tagged::Tags;
 use super::varint::{unzigzag32, unzigzag64};
 use super::{DecodeError, Elements, Layout, Records};
 use crate::ids::Uuid;
+use budget::Budget;
 use std::borrow::Cow;
 
 /// What a frame's arrays may take in memory, for each byte of the frame.
@@ -28,7 +30,7 @@ const BUDGET_BASE_BYTES: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct Decoder<'a> {
     rest: &'a [u8],
-    budget_bytes: usize,
+    budget: Budget,
     elements: usize,
     unknown_tags: u32,
     layout: Layout,
@@ -58,12 +60,21 @@ impl<'a> Decoder<'a> {
     pub fn with_budget(frame: &'a [u8], budget_bytes: usize) -> Self {
         Self {
             rest: frame,
-            budget_bytes,
+            budget: Budget::new(budget_bytes),
             elements: 0,
             unknown_tags: 0,
             layout: Layout::Fixed,
             error: None,
         }
+    }
+
+    /// The same, where each element takes not only its own size out of the budget, but `times` that
+    /// and `beyond` bytes: what becomes of it later.
+    #[must_use]
+    pub fn with_weights(frame: &'a [u8], budget_bytes: usize, times: usize, beyond: usize) -> Self {
+        let mut decoder = Self::with_budget(frame, budget_bytes);
+        decoder.budget.weigh(times, beyond);
+        decoder
     }
 
     /// Sets how what follows is laid out.
@@ -477,18 +488,10 @@ impl<'a> Decoder<'a> {
         if !self.fits(count, least) {
             return false;
         }
-        match self
-            .budget_bytes
-            .checked_sub(count.saturating_mul(element_bytes))
-        {
-            Some(left) => {
-                self.budget_bytes = left;
-                true
-            }
-            None => {
-                self.fail(DecodeError::OverBudget);
-                false
-            }
+        let admitted = self.budget.admit(count, element_bytes);
+        if !admitted {
+            self.fail(DecodeError::OverBudget);
         }
+        admitted
     }
 }
