@@ -31,6 +31,6 @@ pub mod topics;
 #[cfg(test)]
 mod testing;
 
-pub use decision::{Decision, Draw, Refusal};
+pub use decision::{Decision, Draw, Messages, Refusal};
 pub use image::Image;
 pub use record::Record;

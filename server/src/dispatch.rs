@@ -26,7 +26,7 @@ const WEIGHED_BYTES_MIN: usize = 16 * 1024;
 const BYTES_PER_ELEMENT: usize = 128;
 /// What a frame takes that is decoded whole, for each of its bytes, if these are its smallest
 /// elements, strings of no bytes.
-const BYTES_PER_BYTE_DECODED: usize = 224;
+const BYTES_PER_BYTE_DECODED: usize = 240;
 
 /// What a request takes in memory beyond its frame, estimated from the number of its elements. 0 if
 /// that is little, or the frame is not a request.

@@ -1,5 +1,7 @@
 //! What is asked of the group coordinator, and what it answers.
 
+use std::sync::Arc;
+
 use protocol::error::ErrorCode;
 use protocol::ids::Uuid;
 use protocol::messages::describe_groups::DescribedGroup;
@@ -104,8 +106,8 @@ pub struct FetchOffsets {
 /// Which groups are listed; an empty list is all.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListFilter {
-    /// Names of states, in any case (KIP-518).
-    pub states: Vec<String>,
+    /// Names of states, in any case (KIP-518). Each partition is sent the same.
+    pub states: Arc<[String]>,
     /// Names of types, in any case (KIP-848).
-    pub types: Vec<String>,
+    pub types: Arc<[String]>,
 }

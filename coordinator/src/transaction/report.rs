@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use protocol::error::ErrorCode;
 use protocol::ids::{ProducerId, TimestampMs};
@@ -15,7 +16,7 @@ use super::transactional_ids::Coordinator;
 /// Which transactional ids are listed: those that pass every part.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListFilter {
-    producers: BTreeSet<ProducerId>,
+    producers: Arc<BTreeSet<ProducerId>>,
     /// None lists ids in any state.
     states: Option<BTreeSet<State>>,
     /// Only ids whose transaction began longer ago than this, if it is not negative.
@@ -42,7 +43,7 @@ impl ListFilter {
             }
         }
         let filter = ListFilter {
-            producers: producers.into_iter().collect(),
+            producers: Arc::new(producers.into_iter().collect()),
             states: known,
             duration_ms,
         };

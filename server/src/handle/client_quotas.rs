@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use controller::Refusal;
 use controller::quotas::{Alteration, Component, Names, alter, describe};
 use controller::topics::Mode;
+use controller::{Messages, Refusal};
 use protocol::error::ErrorCode;
 use protocol::messages::alter_client_quotas::{
     AlterClientQuotasRequest, AlterClientQuotasResponse, RequestEntryData, ResponseEntityData,
@@ -111,9 +111,10 @@ pub async fn alter_client_quotas(shard: Rc<Shard>, request: Request) -> Outcome 
     let results = match shard.ask(METADATA_SHARD, change).await {
         Ok(results) => results,
         Err(refusal) => {
+            let mut messages = Messages::default();
             let entries = body.entries.iter().map(alteration);
             entries
-                .map(|entry| (entry.entity, Err(refusal.clone())))
+                .map(|entry| (entry.entity, messages.admit(Err(refusal.clone()))))
                 .collect()
         }
     };

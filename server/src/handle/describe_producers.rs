@@ -1,9 +1,11 @@
 //! DescribeProducers: who writes to a partition, and where its open transaction begins (KIP-664).
+//! Who names a partition twice is told of it once: it may have many producers.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::rc::Rc;
 
-use controller::topic_name;
+use controller::{Messages, Refusal, topic_name};
 use engine::ActiveProducer;
 use protocol::error::ErrorCode;
 use protocol::ids::PartitionIndex;
@@ -19,8 +21,6 @@ use crate::request::Request;
 use crate::scatter::Scatter;
 use crate::shard::Shard;
 
-/// An error code, and a text if Kafka gives one.
-type Refusal = (ErrorCode, Option<String>);
 type Producers = Result<Vec<ActiveProducer>, Refusal>;
 
 /// The partitions of one shard.
@@ -28,26 +28,32 @@ struct ProducersQuestion(Vec<PartitionKey>);
 
 /// Answers a DescribeProducers request.
 pub async fn describe_producers(shard: Rc<Shard>, request: Request) -> Outcome {
-    let body = match request.body(DescribeProducersRequest::decode) {
+    let mut body = match request.body(DescribeProducersRequest::decode) {
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
     let image = shard.image();
     let mut scatter = Scatter::new(shard.count());
-    for topic in &body.topics {
+    let mut messages = Messages::default();
+    let mut asked = HashSet::new();
+    for topic in &mut body.topics {
         let refused = topic_name::validate(&topic.name)
-            .map_err(|reason| (ErrorCode::InvalidTopicException, Some(reason)));
+            .map_err(|reason| Refusal::new(ErrorCode::InvalidTopicException, reason));
         let known = refused.and_then(|()| {
-            let error = ErrorCode::UnknownTopicOrPartition;
-            let message = || Some(error.message().to_owned());
-            image.topic(&topic.name).ok_or_else(|| (error, message()))
+            let unknown = || Refusal::standard(ErrorCode::UnknownTopicOrPartition);
+            image.topic(&topic.name).ok_or_else(unknown)
         });
+        if let Ok(known) = &known {
+            let indexes = &mut topic.partition_indexes;
+            indexes.retain(|index| asked.insert((known.id, *index)));
+        }
         for index in &topic.partition_indexes {
             let partition = PartitionIndex(*index);
             match &known {
-                Err(refused) => scatter.answered(Err(refused.clone())),
+                Err(refused) => scatter.answered(messages.admit(Err(refused.clone()))),
                 Ok(known) if known.partition(partition).is_none() => {
-                    scatter.answered(Err((ErrorCode::UnknownTopicOrPartition, None)));
+                    let unknown = Refusal::silent(ErrorCode::UnknownTopicOrPartition);
+                    scatter.answered(Err(unknown));
                 }
                 Ok(known) => {
                     let key = PartitionKey {
@@ -86,7 +92,7 @@ impl Question for ProducersQuestion {
                 let log = partition.log()?;
                 Ok(log.active_producers().collect())
             });
-            active.map_err(|error| (error, None))
+            active.map_err(Refusal::silent)
         };
         done.put(self.0.into_iter().map(of).collect());
     }
@@ -94,10 +100,10 @@ impl Question for ProducersQuestion {
 
 fn answer(partition_index: i32, found: Producers) -> PartitionResponse<'static> {
     match found {
-        Err((error, message)) => PartitionResponse {
+        Err(refusal) => PartitionResponse {
             partition_index,
-            error_code: error.code(),
-            error_message: message.map(Cow::Owned),
+            error_code: refusal.code.code(),
+            error_message: refusal.message.map(Cow::Owned),
             ..Default::default()
         },
         Ok(producers) => PartitionResponse {

@@ -1,6 +1,8 @@
-//! DescribeTransactions: what the coordinator knows of transactional ids (KIP-664).
+//! DescribeTransactions: what the coordinator knows of transactional ids (KIP-664). Who names an id
+//! twice is told of it once: a transaction may be much larger than its id.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use coordinator::transaction::{Reply, Request as Asked};
@@ -8,6 +10,7 @@ use protocol::messages::describe_transactions::{
     DescribeTransactionsRequest, DescribeTransactionsResponse, TransactionState,
 };
 
+use super::walk::breathe;
 use crate::coordination::transactions;
 use crate::reply_queue::Outcome;
 use crate::request::Request;
@@ -19,15 +22,19 @@ pub async fn describe_transactions(shard: Rc<Shard>, request: Request) -> Outcom
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
-    let mut transaction_states = Vec::with_capacity(body.transactional_ids.len());
-    for id in &body.transactional_ids {
-        transaction_states.push(describe(&shard, id).await);
+    let mut seen = HashSet::new();
+    let ids = body.transactional_ids.iter().map(|id| &**id);
+    let ids: Vec<&str> = ids.filter(|id| seen.insert(*id)).collect();
+    let version = request.version();
+    let mut encoder = request.begin_reply();
+    let response = DescribeTransactionsResponse::default();
+    response.begin(&mut encoder, version, ids.len());
+    for (n, id) in ids.into_iter().enumerate() {
+        describe(&shard, id).await.write(&mut encoder, version);
+        breathe(n).await;
     }
-    let response = DescribeTransactionsResponse {
-        transaction_states,
-        ..Default::default()
-    };
-    request.reply(&response, DescribeTransactionsResponse::encode)
+    response.end_transaction_states(&mut encoder, version);
+    request.finish_reply(encoder)
 }
 
 async fn describe(shard: &Rc<Shard>, id: &str) -> TransactionState<'static> {

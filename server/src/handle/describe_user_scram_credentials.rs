@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use controller::Image;
+use controller::{Image, Messages, Refusal};
 use protocol::error::ErrorCode;
 use protocol::messages::describe_user_scram_credentials::{
     CredentialInfo, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse,
     DescribeUserScramCredentialsResult,
 };
 
+use super::refusal::message_of;
 use crate::reply_queue::Outcome;
 use crate::request::Request;
 use crate::shard::Shard;
@@ -35,17 +36,23 @@ pub async fn describe_user_scram_credentials(shard: Rc<Shard>, request: Request)
             }
         }
     }
+    let mut messages = Messages::default();
     let results = times.into_iter();
     let response = DescribeUserScramCredentialsResponse {
         results: results
-            .map(|(user, times)| told(&image, user, times))
+            .map(|(user, times)| told(&image, user, times, &mut messages))
             .collect(),
         ..Default::default()
     };
     request.reply(&response, DescribeUserScramCredentialsResponse::encode)
 }
 
-fn told<'a>(image: &Image, user: &'a str, times: usize) -> DescribeUserScramCredentialsResult<'a> {
+fn told<'a>(
+    image: &Image,
+    user: &'a str,
+    times: usize,
+    messages: &mut Messages,
+) -> DescribeUserScramCredentialsResult<'a> {
     let found = image.scram_credentials_of(user).into_iter();
     let found: Vec<_> = found
         .map(|(mechanism, iterations)| CredentialInfo {
@@ -71,8 +78,9 @@ fn told<'a>(image: &Image, user: &'a str, times: usize) -> DescribeUserScramCred
     match error {
         None => result.credential_infos = found,
         Some((code, text)) => {
+            let refused = messages.admit::<()>(Err(Refusal::new(code, format!("{text}{user}"))));
             result.error_code = code.code();
-            result.error_message = Some(Cow::Owned(format!("{text}{user}")));
+            result.error_message = message_of(refused);
         }
     }
     result

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use controller::Refusal;
 use controller::elections::{Asked, Election, elect};
+use controller::{Messages, Refusal};
 use protocol::error::ErrorCode;
 use protocol::messages::elect_leaders::{
     ElectLeadersRequest, ElectLeadersResponse, PartitionResult, ReplicaElectionResult,
@@ -45,10 +45,11 @@ pub async fn elect_leaders(shard: Rc<Shard>, request: Request) -> Outcome {
     };
     let error_code = code_of(&elected);
     let results = elected.unwrap_or_else(|refusal| {
+        let mut messages = Messages::default();
         let topics = body.topic_partitions.iter().flatten();
         let refused = topics.map(|topic| {
             let partitions = topic.partitions.iter();
-            let partitions = partitions.map(|index| (*index, Err(refusal.clone())));
+            let partitions = partitions.map(|index| (*index, messages.admit(Err(refusal.clone()))));
             (topic.topic.to_string(), partitions.collect())
         });
         refused.collect()

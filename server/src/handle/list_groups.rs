@@ -1,6 +1,7 @@
 //! ListGroups: what every partition's coordinator has (KIP-518, KIP-848).
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use controller::topic_name::CONSUMER_OFFSETS;
@@ -20,7 +21,12 @@ pub async fn list_groups(shard: Rc<Shard>, request: Request) -> Outcome {
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
-    let owned = |names: &[Cow<'_, str>]| names.iter().map(|name| name.to_string()).collect();
+    // In any case, but each once: every group is compared with them.
+    let owned = |names: &[Cow<'_, str>]| {
+        let names = names.iter().map(|name| name.to_ascii_lowercase());
+        let names: BTreeSet<String> = names.collect();
+        names.into_iter().collect()
+    };
     let filter = ListFilter {
         states: owned(&body.states_filter),
         types: owned(&body.types_filter),

@@ -47,12 +47,18 @@ pub async fn offset_commit(shard: Rc<Shard>, request: Request) -> Outcome {
         return reply(&request, answers);
     }
     let group_id = body.group_id.to_string();
-    let asked = Box::new(body.clone().into_owned());
+    let mut unanswered = refused(&body.topics, |_, _| Some(ErrorCode::None));
+    let asked = Box::new(body.into_owned());
     let committed = groups::ask(&shard, &group_id, group::Request::Commit(asked)).await;
     answers.extend(match committed {
         Ok(group::Reply::Commit(response)) => response.topics,
         Ok(_) => unreachable!("a commit is answered as one"),
-        Err(error) => refused(&body.topics, |_, _| Some(error)),
+        Err(error) => {
+            let topics = unanswered.iter_mut();
+            let partitions = topics.flat_map(|topic| &mut topic.partitions);
+            partitions.for_each(|partition| partition.error_code = error.code());
+            unanswered
+        }
     });
     reply(&request, merged(answers))
 }

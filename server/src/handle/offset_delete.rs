@@ -1,5 +1,6 @@
 //! OffsetDelete: committed offsets of a group go (KIP-496).
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use coordinator::group::request as group;
@@ -57,11 +58,15 @@ pub async fn offset_delete(shard: Rc<Shard>, request: Request) -> Outcome {
         },
     };
     if response.error_code == ErrorCode::None.code() {
+        let told = response.topics.iter().enumerate();
+        let mut places: HashMap<_, _> = told.map(|(at, told)| (told.name.clone(), at)).collect();
         for topic in unknown {
-            let told = response.topics.iter_mut();
-            match told.into_iter().find(|told| told.name == topic.name) {
-                Some(told) => told.partitions.extend(topic.partitions),
-                None => response.topics.push(topic),
+            match places.get(&topic.name) {
+                Some(at) => response.topics[*at].partitions.extend(topic.partitions),
+                None => {
+                    places.insert(topic.name.clone(), response.topics.len());
+                    response.topics.push(topic);
+                }
             }
         }
     }

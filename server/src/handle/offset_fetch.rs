@@ -1,6 +1,8 @@
-//! OffsetFetch: each group's coordinator is asked for what the group has committed (KIP-709).
+//! OffsetFetch: each group's coordinator is asked for what the group has committed (KIP-709). Who
+//! asks for an offset twice is told it once: it may have metadata of some KiB.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use coordinator::group::request::{self as group, FetchOffsets};
@@ -31,7 +33,12 @@ pub async fn offset_fetch(shard: Rc<Shard>, request: Request) -> Outcome {
     let require_stable = body.require_stable;
     if version >= BATCHED_SINCE {
         let mut groups = Vec::with_capacity(body.groups.len());
-        for asked in body.groups {
+        let mut asked_before = HashMap::new();
+        for mut asked in body.groups {
+            let before: &mut Asked = asked_before.entry(asked.group_id.clone()).or_default();
+            if !before.add(&mut asked) {
+                continue;
+            }
             groups.push(fetch(&shard, version, asked, require_stable).await);
         }
         let response = OffsetFetchResponse {
@@ -40,13 +47,36 @@ pub async fn offset_fetch(shard: Rc<Shard>, request: Request) -> Outcome {
         };
         return request.reply(&response, OffsetFetchResponse::encode);
     }
-    let asked = single(body);
+    let mut asked = single(body);
+    Asked::default().add(&mut asked);
     let told = match version {
         // These were kept in ZooKeeper.
         0 => failed(&asked, version, ErrorCode::UnsupportedVersion),
         _ => fetch(&shard, version, asked, require_stable).await,
     };
     request.reply(&flat(told), OffsetFetchResponse::encode)
+}
+
+/// What was asked of one group.
+#[derive(Default)]
+struct Asked<'a> {
+    all: bool,
+    partitions: HashMap<Cow<'a, str>, HashSet<i32>>,
+}
+
+impl<'a> Asked<'a> {
+    /// Takes out of `group` what was asked before; false if that is all of it.
+    fn add(&mut self, group: &mut OffsetFetchRequestGroup<'a>) -> bool {
+        let Some(topics) = &mut group.topics else {
+            return !std::mem::replace(&mut self.all, true);
+        };
+        for topic in topics {
+            let of_topic = self.partitions.entry(topic.name.clone()).or_default();
+            let indexes = &mut topic.partition_indexes;
+            indexes.retain(|index| of_topic.insert(*index));
+        }
+        true
+    }
 }
 
 async fn fetch(

@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use controller::features::{Update, UpgradeType, update};
 use controller::topics::Mode;
-use protocol::error::ErrorCode;
 use protocol::messages::update_features::{
     UpdatableFeatureResult, UpdateFeaturesRequest, UpdateFeaturesResponse,
 };
@@ -26,7 +25,7 @@ pub async fn update_features(shard: Rc<Shard>, request: Request) -> Outcome {
         true => Mode::ValidateOnly,
         false => Mode::Commit,
     };
-    let updates = body.feature_updates.iter().map(|wanted| Update {
+    let updates = body.feature_updates.into_iter().map(|wanted| Update {
         feature: wanted.feature.to_string(),
         level: wanted.max_version_level,
         upgrade_type: UpgradeType::from_wire(wanted.upgrade_type),
@@ -34,24 +33,27 @@ pub async fn update_features(shard: Rc<Shard>, request: Request) -> Outcome {
     let updates: Vec<Update> = updates.collect();
     let me = shard.node.broker_id;
     let change = Change::new(move |image| Ok(update(image, me, &updates, mode)));
-    let response = match shard.ask(METADATA_SHARD, change).await {
-        Err(refusal) => UpdateFeaturesResponse {
-            error_code: refusal.code.code(),
-            error_message: refusal.message.map(Cow::Owned),
-            ..Default::default()
+    let changed = shard.ask(METADATA_SHARD, change).await;
+    let response = UpdateFeaturesResponse {
+        error_code: code_of(&changed),
+        error_message: match &changed {
+            Err(refusal) => refusal.message.clone().map(Cow::Owned),
+            Ok(_) => None,
         },
-        Ok(results) => UpdateFeaturesResponse {
-            error_code: ErrorCode::None.code(),
-            results: results
-                .into_iter()
-                .map(|(feature, result)| UpdatableFeatureResult {
-                    feature: Cow::Owned(feature),
-                    error_code: code_of(&result),
-                    error_message: message_of(result),
-                })
-                .collect(),
-            ..Default::default()
-        },
+        ..Default::default()
     };
-    request.reply(&response, UpdateFeaturesResponse::encode)
+    let results = changed.unwrap_or_default();
+    let version = request.version();
+    let mut encoder = request.begin_reply();
+    response.begin(&mut encoder, version, results.len());
+    for (feature, result) in results {
+        let result = UpdatableFeatureResult {
+            feature: Cow::Owned(feature),
+            error_code: code_of(&result),
+            error_message: message_of(result),
+        };
+        result.write(&mut encoder, version);
+    }
+    response.end_results(&mut encoder, version);
+    request.finish_reply(encoder)
 }

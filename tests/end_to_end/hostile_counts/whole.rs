@@ -9,7 +9,7 @@ use super::frames::{FRAME_BYTES, TOPIC, name};
 const BASE_BYTES: usize = 24 * 1024 * 1024;
 const PER_FRAME_BYTE: usize = 7;
 const TIMES: usize = 4;
-const BEYOND: usize = 128;
+const BEYOND: usize = 144;
 
 /// One array of a request: what is before it, its elements, what is behind it.
 pub struct Many {
@@ -46,9 +46,7 @@ impl Many {
             true => body.varint_unsigned(1 + count as u32),
             false => body.i32(count as i32),
         };
-        (0..count as i32)
-            .fold(body, self.element)
-            .raw(&self.tail.0)
+        (0..count as i32).fold(body, self.element).raw(&self.tail.0)
     }
 }
 

@@ -36,3 +36,20 @@ impl Budget {
         left.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_is_admitted_and_nothing_more() {
+        let mut budget = Budget::new(100);
+        assert!(budget.admit(2, 20));
+        budget.weigh(4, 10);
+        assert!(!budget.admit(3, 5));
+        assert!(!budget.admit(usize::MAX, 5));
+        assert!(budget.admit(2, 5));
+        assert!(!budget.admit(1, 0));
+        assert!(budget.admit(0, 5));
+    }
+}
