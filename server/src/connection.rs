@@ -125,11 +125,17 @@ impl Connection {
     }
 
     /// Begins a request. A large one waits for its place and is served alone, so that requests of
-    /// one connection stay in order however many pieces they are served in.
+    /// one connection stay in order however many pieces they are served in; what is produced in a
+    /// transaction is served before what comes after it.
     async fn begin(self: &Rc<Self>, shard: &Rc<Shard>, frame: Bytes) {
         let weight = dispatch::weight_bytes(&frame);
         if weight < HEAVY_BYTES {
-            return dispatch::begin(shard, self, frame, None, self.replies.reserve());
+            let next_waits = dispatch::is_transactional_produce(&frame);
+            dispatch::begin(shard, self, frame, None, self.replies.reserve());
+            if next_waits {
+                self.replies.wait_below(1).await;
+            }
+            return;
         }
         self.replies.wait_below(1).await;
         let place = shard.room.admit(weight).await;

@@ -48,6 +48,27 @@ pub fn weight_bytes(frame: &Bytes) -> usize {
     }
 }
 
+/// Whether a frame is a produce request of a transaction. What it writes may have to be verified
+/// first, and the producer's next request must not overtake it meanwhile: its sequence numbers
+/// would be out of order, which the producer takes as a loss of records.
+pub fn is_transactional_produce(frame: &Bytes) -> bool {
+    let Ok((ApiKey::Produce, version, _)) = api_of(frame) else {
+        return false;
+    };
+    let mut decoder = Decoder::new(frame);
+    let header_version = ApiKey::Produce.spec().request_header_version(version);
+    if RequestHeader::decode(&mut decoder, header_version).is_err() {
+        return false;
+    }
+    let body = &frame[frame.len() - decoder.remaining()..];
+    // The body begins with the transactional id, which is null for other producers.
+    match version {
+        ..3 => false,
+        3..9 => body.first().is_some_and(|length| *length != 0xff),
+        9.. => body.first().is_some_and(|length| *length != 0),
+    }
+}
+
 /// Begins to serve a frame; its outcome will be in `slot`.
 pub fn begin(
     shard: &Rc<Shard>,

@@ -26,6 +26,14 @@ fn java_transactions_copy_exactly_once_and_fence() {
 }
 
 #[test]
+fn java_transactions_stay_in_order_with_five_requests_in_flight() {
+    let node = Node::start_with(transactions::setup());
+    node.create_topic("pipelined", 12);
+    let words = [&node.bootstrap(), "pipelined", "12", "100"];
+    run_client("PipelinedTransactions", &words).succeeded();
+}
+
+#[test]
 fn java_members_share_leave_commit_and_go_on_after_a_crash() {
     for assignor in ["RangeAssignor", "CooperativeStickyAssignor"] {
         let mut node = Node::start_with(Setup::new().set("group.initial.rebalance.delay.ms", "0"));
