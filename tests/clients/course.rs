@@ -86,7 +86,7 @@ fn committed_at_ends(node: &Node, group: &str, topic: &str) -> i64 {
 }
 
 /// A consumer that asks for the offsets of `group`, and is no member.
-pub fn reader(node: &Node, group: &str) -> BaseConsumer {
+fn reader(node: &Node, group: &str) -> BaseConsumer {
     ClientConfig::new()
         .set("bootstrap.servers", node.bootstrap())
         .set("group.id", group)
@@ -96,26 +96,16 @@ pub fn reader(node: &Node, group: &str) -> BaseConsumer {
 }
 
 /// What the group of `reader` has committed of each partition of `topic`.
-pub fn committed(reader: &BaseConsumer, topic: &str, partitions: i32) -> Vec<Option<i64>> {
-    try_committed(reader, topic, partitions).expect("the coordinator answers")
-}
-
-/// As [`committed`], from a node that may be starting.
-pub fn try_committed(
-    reader: &BaseConsumer,
-    topic: &str,
-    partitions: i32,
-) -> rdkafka::error::KafkaResult<Vec<Option<i64>>> {
+fn committed(reader: &BaseConsumer, topic: &str, partitions: i32) -> Vec<Option<i64>> {
     let mut asked = TopicPartitionList::new();
     asked.add_partition_range(topic, 0, partitions - 1);
-    let told = reader.committed_offsets(asked, SOON)?;
+    let told = reader
+        .committed_offsets(asked, SOON)
+        .expect("the coordinator answers");
     let offset = |offset| match offset {
         Offset::Offset(offset) => Some(offset),
         _ => None,
     };
-    Ok(told
-        .elements()
-        .iter()
-        .map(|each| offset(each.offset()))
-        .collect())
+    let elements = told.elements();
+    elements.iter().map(|each| offset(each.offset())).collect()
 }

@@ -16,11 +16,13 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use tempfile::TempDir;
 
-use crate::course::{self, try_committed};
+use crate::course;
 use crate::program::{Program, fetched};
 
 const PARTITIONS: i32 = 4;
-const KILLS: usize = 10;
+const KILLS: u64 = 10;
+/// So many parts of the text, as large as those between kills, are left at the last kill.
+const PARTS_LEFT: u64 = 4;
 /// So much of the text is counted.
 const TEXT_BYTES: usize = 6_000_000;
 /// The count reaches the end of what it was given within this time, kills included.
@@ -41,35 +43,17 @@ fn exactly_once_word_count_survives_ten_kills_of_the_node() {
         .create()
         .expect("valid settings");
 
-    let (mut given, mut kills) = (0, 0);
-    for part in lines.chunks(lines.len().div_ceil(KILLS + 1)) {
-        send(&producer, part);
-        let counted = given + part.len() / 4;
-        given += part.len();
-        reach("a quarter of the part is counted", PATIENCE, || {
-            count.assert_running();
-            let done = lines_counted(&node)?;
-            assert!(
-                done < given,
-                "all {given} lines were counted before the kill"
-            );
-            (done >= counted).then_some(())
-        });
-        if given < lines.len() {
-            node.kill();
-            node.start_again();
-            kills += 1;
-        }
-    }
-    assert_eq!(kills, KILLS);
-    let mut reader = CountReader::new(&node);
+    send(&producer, &lines);
     let wanted = words(&lines);
     let total: u64 = wanted.values().sum();
-    reach("every word is counted", PATIENCE, || {
-        count.assert_running();
-        reader.read();
-        (reader.records >= total).then_some(())
-    });
+    let mut reader = CountReader::new(&node);
+    for kill in 1..=KILLS {
+        let counted = total * kill / (KILLS + PARTS_LEFT);
+        reader.reach(counted, &mut count);
+        node.kill();
+        node.start_again();
+    }
+    reader.reach(total, &mut count);
     count.stop();
     reader.read_to_ends();
     assert_eq!(reader.counts.len(), wanted.len(), "different words");
@@ -142,14 +126,6 @@ fn send(producer: &BaseProducer, lines: &[&str]) {
     producer.flush(SOON).expect("all lines are delivered");
 }
 
-/// How many lines the word count has committed; none while the node cannot say.
-fn lines_counted(node: &Node) -> Option<usize> {
-    let reader = course::reader(node, "word-count");
-    let offsets = try_committed(&reader, "lines", PARTITIONS).ok()?;
-    let sum: i64 = offsets.into_iter().flatten().sum();
-    Some(usize::try_from(sum).expect("offsets are positive"))
-}
-
 /// Reads the counts as a reader of committed records sees them.
 struct CountReader {
     consumer: BaseConsumer,
@@ -181,9 +157,19 @@ impl CountReader {
         }
     }
 
-    /// Reads until nothing comes for a moment, and gives the partition whose end was met, if any.
-    fn read(&mut self) -> Option<i32> {
-        loop {
+    /// Waits until so many words were counted.
+    fn reach(&mut self, records: u64, count: &mut Program) {
+        reach("more words are counted", PATIENCE, || {
+            count.assert_running();
+            self.read(records);
+            (self.records >= records).then_some(())
+        });
+    }
+
+    /// Reads up to so many records or until nothing comes for a moment, and gives the partition
+    /// whose end was met, if any.
+    fn read(&mut self, records: u64) -> Option<i32> {
+        while self.records < records {
             match self.consumer.poll(Duration::from_millis(100))? {
                 Ok(message) => {
                     let text = |bytes: Option<&[u8]>| {
@@ -198,9 +184,14 @@ impl CountReader {
                     self.records += 1;
                 }
                 Err(KafkaError::PartitionEOF(partition)) => return Some(partition),
+                // The node was killed, and will be back.
+                Err(KafkaError::MessageConsumption(
+                    RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown,
+                )) => {}
                 Err(error) => panic!("counts: {error}"),
             }
         }
+        None
     }
 
     /// Reads everything that is there, from the places it has reached.
@@ -219,7 +210,7 @@ impl CountReader {
         self.consumer.assign(&all).expect("the assignment is valid");
         let mut ended = vec![false; usize::try_from(PARTITIONS).expect("not negative")];
         reach("the ends of the counts", SOON, || {
-            if let Some(partition) = self.read() {
+            if let Some(partition) = self.read(u64::MAX) {
                 ended[usize::try_from(partition).expect("not negative")] = true;
             }
             (!ended.contains(&false)).then_some(())
