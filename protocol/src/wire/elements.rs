@@ -95,9 +95,10 @@ impl<T> Clone for Elements<'_, T> {
 
 impl<T> Copy for Elements<'_, T> {}
 
-impl<T> fmt::Debug for Elements<'_, T> {
+/// As a `Vec` of the same elements is shown.
+impl<T: fmt::Debug> fmt::Debug for Elements<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Elements({} in {} bytes)", self.count, self.bytes.len())
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 

@@ -4,6 +4,7 @@
 mod any_message;
 mod budget;
 mod golden;
+mod in_frame;
 mod layout;
 mod oracle;
 mod record_sets;
