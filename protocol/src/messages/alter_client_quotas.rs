@@ -185,64 +185,6 @@ impl<'a> OpData<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::AlterClientQuotasRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct AlterClientQuotasRequest<'a> {
-        /// Versions 0 to 1.
-        pub entries: Elements<'a, RequestEntryData<'a>>,
-        /// Versions 0 to 1.
-        pub validate_only: bool,
-    }
-
-    impl<'a> AlterClientQuotasRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::AlterClientQuotasRequest::VERSION_MIN
-                ..=super::AlterClientQuotasRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::of(version, 1));
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let entries = d.elements(3, version, RequestEntryData::read);
-            let validate_only = d.bool();
-            d.skip_tags();
-            Self {
-                entries,
-                validate_only,
-            }
-        }
-    }
-
-    /// [`super::RequestEntryData`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct RequestEntryData<'a> {
-        /// Versions 0 to 1.
-        pub entity: Elements<'a, RequestEntityData<'a>>,
-        /// Versions 0 to 1.
-        pub ops: Elements<'a, OpData<'a>>,
-    }
-
-    impl<'a> RequestEntryData<'a> {
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let entity = d.elements(3, version, RequestEntityData::read);
-            let ops = d.elements(11, version, OpData::read);
-            d.skip_tags();
-            Self { entity, ops }
-        }
-    }
-}
-
 /// The response of API 49, versions 0 and up, flexible from 1.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct AlterClientQuotasResponse<'a> {

@@ -157,46 +157,6 @@ impl<'a> ScramCredentialUpsertion<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::AlterUserScramCredentialsRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct AlterUserScramCredentialsRequest<'a> {
-        /// Version 0.
-        pub deletions: Elements<'a, ScramCredentialDeletion<'a>>,
-        /// Version 0.
-        pub upsertions: Elements<'a, ScramCredentialUpsertion<'a>>,
-    }
-
-    impl<'a> AlterUserScramCredentialsRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::AlterUserScramCredentialsRequest::VERSION_MIN
-                ..=super::AlterUserScramCredentialsRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::Flexible);
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let deletions = d.elements(3, version, ScramCredentialDeletion::read);
-            let upsertions = d.elements(9, version, ScramCredentialUpsertion::read);
-            d.skip_tags();
-            Self {
-                deletions,
-                upsertions,
-            }
-        }
-    }
-}
-
 /// The response of API 51, versions 0, flexible from 0.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct AlterUserScramCredentialsResponse<'a> {

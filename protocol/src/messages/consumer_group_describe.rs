@@ -74,46 +74,6 @@ impl<'a> ConsumerGroupDescribeRequest<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::ConsumerGroupDescribeRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct ConsumerGroupDescribeRequest<'a> {
-        /// Version 0.
-        pub group_ids: Elements<'a, Cow<'a, str>>,
-        /// Version 0.
-        pub include_authorized_operations: bool,
-    }
-
-    impl<'a> ConsumerGroupDescribeRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::ConsumerGroupDescribeRequest::VERSION_MIN
-                ..=super::ConsumerGroupDescribeRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::Flexible);
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let group_ids = d.elements(1, version, element::read_string);
-            let include_authorized_operations = d.bool();
-            d.skip_tags();
-            Self {
-                group_ids,
-                include_authorized_operations,
-            }
-        }
-    }
-}
-
 /// The response of API 69, versions 0, flexible from 0.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ConsumerGroupDescribeResponse<'a> {

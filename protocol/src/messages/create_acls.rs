@@ -147,39 +147,6 @@ impl<'a> AclCreation<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::CreateAclsRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct CreateAclsRequest<'a> {
-        /// Versions 0 to 3.
-        pub creations: Elements<'a, AclCreation<'a>>,
-    }
-
-    impl<'a> CreateAclsRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::CreateAclsRequest::VERSION_MIN..=super::CreateAclsRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::of(version, 2));
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let creations = d.elements(8, version, AclCreation::read);
-            d.skip_tags();
-            Self { creations }
-        }
-    }
-}
-
 /// The response of API 30, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct CreateAclsResponse<'a> {

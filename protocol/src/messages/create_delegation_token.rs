@@ -154,62 +154,6 @@ impl<'a> CreatableRenewers<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::CreateDelegationTokenRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct CreateDelegationTokenRequest<'a> {
-        /// Version 3; nullable in 3.
-        pub owner_principal_type: Option<Cow<'a, str>>,
-        /// Version 3; nullable in 3.
-        pub owner_principal_name: Option<Cow<'a, str>>,
-        /// Versions 0 to 3.
-        pub renewers: Elements<'a, CreatableRenewers<'a>>,
-        /// Versions 0 to 3.
-        pub max_lifetime_ms: i64,
-    }
-
-    impl<'a> CreateDelegationTokenRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::CreateDelegationTokenRequest::VERSION_MIN
-                ..=super::CreateDelegationTokenRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::of(version, 2));
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let owner_principal_type = if version >= 3 {
-                d.nullable_string()
-            } else {
-                Some(Cow::Borrowed(""))
-            };
-            let owner_principal_name = if version >= 3 {
-                d.nullable_string()
-            } else {
-                Some(Cow::Borrowed(""))
-            };
-            let renewers = d.elements(3, version, CreatableRenewers::read);
-            let max_lifetime_ms = d.i64();
-            d.skip_tags();
-            Self {
-                owner_principal_type,
-                owner_principal_name,
-                renewers,
-                max_lifetime_ms,
-            }
-        }
-    }
-}
-
 /// The response of API 38, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct CreateDelegationTokenResponse<'a> {

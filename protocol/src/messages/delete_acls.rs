@@ -147,39 +147,6 @@ impl<'a> DeleteAclsFilter<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::DeleteAclsRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct DeleteAclsRequest<'a> {
-        /// Versions 0 to 3.
-        pub filters: Elements<'a, DeleteAclsFilter<'a>>,
-    }
-
-    impl<'a> DeleteAclsRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::DeleteAclsRequest::VERSION_MIN..=super::DeleteAclsRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::of(version, 2));
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let filters = d.elements(8, version, DeleteAclsFilter::read);
-            d.skip_tags();
-            Self { filters }
-        }
-    }
-}
-
 /// The response of API 31, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeleteAclsResponse<'a> {

@@ -65,39 +65,6 @@ impl<'a> DeleteGroupsRequest<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::DeleteGroupsRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct DeleteGroupsRequest<'a> {
-        /// Versions 0 to 2.
-        pub groups_names: Elements<'a, Cow<'a, str>>,
-    }
-
-    impl<'a> DeleteGroupsRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::DeleteGroupsRequest::VERSION_MIN..=super::DeleteGroupsRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::of(version, 2));
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let groups_names = d.elements(1, version, element::read_string);
-            d.skip_tags();
-            Self { groups_names }
-        }
-    }
-}
-
 /// The response of API 42, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DeleteGroupsResponse<'a> {

@@ -120,43 +120,6 @@ impl<'a> ComponentData<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::DescribeClientQuotasRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct DescribeClientQuotasRequest<'a> {
-        /// Versions 0 to 1.
-        pub components: Elements<'a, ComponentData<'a>>,
-        /// Versions 0 to 1.
-        pub strict: bool,
-    }
-
-    impl<'a> DescribeClientQuotasRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::DescribeClientQuotasRequest::VERSION_MIN
-                ..=super::DescribeClientQuotasRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::of(version, 1));
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let components = d.elements(4, version, ComponentData::read);
-            let strict = d.bool();
-            d.skip_tags();
-            Self { components, strict }
-        }
-    }
-}
-
 /// The response of API 48, versions 0 and up, flexible from 1.
 #[derive(Clone, PartialEq, Debug)]
 pub struct DescribeClientQuotasResponse<'a> {

@@ -111,40 +111,6 @@ impl<'a> DescribeDelegationTokenOwner<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::DescribeDelegationTokenRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct DescribeDelegationTokenRequest<'a> {
-        /// Versions 0 to 3; nullable in 0 to 3.
-        pub owners: Option<Elements<'a, DescribeDelegationTokenOwner<'a>>>,
-    }
-
-    impl<'a> DescribeDelegationTokenRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::DescribeDelegationTokenRequest::VERSION_MIN
-                ..=super::DescribeDelegationTokenRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::of(version, 2));
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let owners = d.nullable_elements(3, version, DescribeDelegationTokenOwner::read);
-            d.skip_tags();
-            Self { owners }
-        }
-    }
-}
-
 /// The response of API 41, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DescribeDelegationTokenResponse<'a> {

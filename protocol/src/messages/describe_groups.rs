@@ -77,46 +77,6 @@ impl<'a> DescribeGroupsRequest<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::DescribeGroupsRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct DescribeGroupsRequest<'a> {
-        /// Versions 0 to 5.
-        pub groups: Elements<'a, Cow<'a, str>>,
-        /// Versions 3 to 5.
-        pub include_authorized_operations: bool,
-    }
-
-    impl<'a> DescribeGroupsRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::DescribeGroupsRequest::VERSION_MIN
-                ..=super::DescribeGroupsRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::of(version, 5));
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let groups = d.elements(1, version, element::read_string);
-            let include_authorized_operations = if version >= 3 { d.bool() } else { false };
-            d.skip_tags();
-            Self {
-                groups,
-                include_authorized_operations,
-            }
-        }
-    }
-}
-
 /// The response of API 15, versions 0 and up, flexible from 5.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DescribeGroupsResponse<'a> {

@@ -109,58 +109,6 @@ impl<'a> DescribableLogDirTopic<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::DescribeLogDirsRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct DescribeLogDirsRequest<'a> {
-        /// Versions 0 to 4; nullable in 0 to 4.
-        pub topics: Option<Elements<'a, DescribableLogDirTopic<'a>>>,
-    }
-
-    impl<'a> DescribeLogDirsRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::DescribeLogDirsRequest::VERSION_MIN
-                ..=super::DescribeLogDirsRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::of(version, 2));
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let topics = d.nullable_elements(3, version, DescribableLogDirTopic::read);
-            d.skip_tags();
-            Self { topics }
-        }
-    }
-
-    /// [`super::DescribableLogDirTopic`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct DescribableLogDirTopic<'a> {
-        /// Versions 0 to 4.
-        pub topic: Cow<'a, str>,
-        /// Versions 0 to 4.
-        pub partitions: Elements<'a, i32>,
-    }
-
-    impl<'a> DescribableLogDirTopic<'a> {
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let topic = d.string();
-            let partitions = d.elements(4, version, element::read_i32);
-            d.skip_tags();
-            Self { topic, partitions }
-        }
-    }
-}
-
 /// The response of API 35, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DescribeLogDirsResponse<'a> {

@@ -100,61 +100,6 @@ impl<'a> TopicRequest<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::DescribeProducersRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct DescribeProducersRequest<'a> {
-        /// Version 0.
-        pub topics: Elements<'a, TopicRequest<'a>>,
-    }
-
-    impl<'a> DescribeProducersRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::DescribeProducersRequest::VERSION_MIN
-                ..=super::DescribeProducersRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::Flexible);
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let topics = d.elements(3, version, TopicRequest::read);
-            d.skip_tags();
-            Self { topics }
-        }
-    }
-
-    /// [`super::TopicRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct TopicRequest<'a> {
-        /// Version 0.
-        pub name: Cow<'a, str>,
-        /// Version 0.
-        pub partition_indexes: Elements<'a, i32>,
-    }
-
-    impl<'a> TopicRequest<'a> {
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let name = d.string();
-            let partition_indexes = d.elements(4, version, element::read_i32);
-            d.skip_tags();
-            Self {
-                name,
-                partition_indexes,
-            }
-        }
-    }
-}
-
 /// The response of API 61, versions 0, flexible from 0.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DescribeProducersResponse<'a> {

@@ -65,40 +65,6 @@ impl<'a> DescribeTransactionsRequest<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::DescribeTransactionsRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct DescribeTransactionsRequest<'a> {
-        /// Version 0.
-        pub transactional_ids: Elements<'a, Cow<'a, str>>,
-    }
-
-    impl<'a> DescribeTransactionsRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::DescribeTransactionsRequest::VERSION_MIN
-                ..=super::DescribeTransactionsRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::Flexible);
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let transactional_ids = d.elements(1, version, element::read_string);
-            d.skip_tags();
-            Self { transactional_ids }
-        }
-    }
-}
-
 /// The response of API 65, versions 0, flexible from 0.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct DescribeTransactionsResponse<'a> {

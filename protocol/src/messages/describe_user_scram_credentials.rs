@@ -99,40 +99,6 @@ impl<'a> UserName<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::DescribeUserScramCredentialsRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct DescribeUserScramCredentialsRequest<'a> {
-        /// Version 0; nullable in 0.
-        pub users: Option<Elements<'a, UserName<'a>>>,
-    }
-
-    impl<'a> DescribeUserScramCredentialsRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::DescribeUserScramCredentialsRequest::VERSION_MIN
-                ..=super::DescribeUserScramCredentialsRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::Flexible);
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let users = d.nullable_elements(2, version, UserName::read);
-            d.skip_tags();
-            Self { users }
-        }
-    }
-}
-
 /// The response of API 50, versions 0, flexible from 0.
 #[derive(Clone, PartialEq, Debug)]
 pub struct DescribeUserScramCredentialsResponse<'a> {

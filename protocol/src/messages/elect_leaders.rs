@@ -132,67 +132,6 @@ impl<'a> TopicPartitions<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::ElectLeadersRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct ElectLeadersRequest<'a> {
-        /// Versions 1 to 2.
-        pub election_type: i8,
-        /// Versions 0 to 2; nullable in 0 to 2.
-        pub topic_partitions: Option<Elements<'a, TopicPartitions<'a>>>,
-        /// Versions 0 to 2; default 60000.
-        pub timeout_ms: i32,
-    }
-
-    impl<'a> ElectLeadersRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::ElectLeadersRequest::VERSION_MIN..=super::ElectLeadersRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::of(version, 2));
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let election_type = if version >= 1 { d.i8() } else { 0 };
-            let topic_partitions = d.nullable_elements(3, version, TopicPartitions::read);
-            let timeout_ms = d.i32();
-            d.skip_tags();
-            Self {
-                election_type,
-                topic_partitions,
-                timeout_ms,
-            }
-        }
-    }
-
-    /// [`super::TopicPartitions`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct TopicPartitions<'a> {
-        /// Versions 0 to 2.
-        pub topic: Cow<'a, str>,
-        /// Versions 0 to 2.
-        pub partitions: Elements<'a, i32>,
-    }
-
-    impl<'a> TopicPartitions<'a> {
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let topic = d.string();
-            let partitions = d.elements(4, version, element::read_i32);
-            d.skip_tags();
-            Self { topic, partitions }
-        }
-    }
-}
-
 /// The response of API 43, versions 0 and up, flexible from 2.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ElectLeadersResponse<'a> {

@@ -141,57 +141,6 @@ impl<'a> MemberIdentity<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::LeaveGroupRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct LeaveGroupRequest<'a> {
-        /// Versions 0 to 5.
-        pub group_id: Cow<'a, str>,
-        /// Versions 0 to 2.
-        pub member_id: Cow<'a, str>,
-        /// Versions 3 to 5.
-        pub members: Elements<'a, MemberIdentity<'a>>,
-    }
-
-    impl<'a> LeaveGroupRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::LeaveGroupRequest::VERSION_MIN..=super::LeaveGroupRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::of(version, 4));
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let group_id = d.string();
-            let member_id = if version <= 2 {
-                d.string()
-            } else {
-                Cow::Borrowed("")
-            };
-            let members = if version >= 3 {
-                d.elements(3, version, MemberIdentity::read)
-            } else {
-                Elements::empty()
-            };
-            d.skip_tags();
-            Self {
-                group_id,
-                member_id,
-                members,
-            }
-        }
-    }
-}
-
 /// The response of API 13, versions 0 and up, flexible from 4.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct LeaveGroupResponse<'a> {

@@ -89,53 +89,6 @@ impl<'a> ListGroupsRequest<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::ListGroupsRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct ListGroupsRequest<'a> {
-        /// Versions 4 to 5.
-        pub states_filter: Elements<'a, Cow<'a, str>>,
-        /// Version 5.
-        pub types_filter: Elements<'a, Cow<'a, str>>,
-    }
-
-    impl<'a> ListGroupsRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::ListGroupsRequest::VERSION_MIN..=super::ListGroupsRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::of(version, 3));
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let states_filter = if version >= 4 {
-                d.elements(1, version, element::read_string)
-            } else {
-                Elements::empty()
-            };
-            let types_filter = if version >= 5 {
-                d.elements(1, version, element::read_string)
-            } else {
-                Elements::empty()
-            };
-            d.skip_tags();
-            Self {
-                states_filter,
-                types_filter,
-            }
-        }
-    }
-}
-
 /// The response of API 16, versions 0 and up, flexible from 3.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListGroupsResponse<'a> {

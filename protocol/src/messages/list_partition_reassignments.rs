@@ -121,64 +121,6 @@ impl<'a> ListPartitionReassignmentsTopics<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::ListPartitionReassignmentsRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct ListPartitionReassignmentsRequest<'a> {
-        /// Version 0; default 60000.
-        pub timeout_ms: i32,
-        /// Version 0; nullable in 0; default null.
-        pub topics: Option<Elements<'a, ListPartitionReassignmentsTopics<'a>>>,
-    }
-
-    impl<'a> ListPartitionReassignmentsRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::ListPartitionReassignmentsRequest::VERSION_MIN
-                ..=super::ListPartitionReassignmentsRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::Flexible);
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let timeout_ms = d.i32();
-            let topics = d.nullable_elements(3, version, ListPartitionReassignmentsTopics::read);
-            d.skip_tags();
-            Self { timeout_ms, topics }
-        }
-    }
-
-    /// [`super::ListPartitionReassignmentsTopics`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct ListPartitionReassignmentsTopics<'a> {
-        /// Version 0.
-        pub name: Cow<'a, str>,
-        /// Version 0.
-        pub partition_indexes: Elements<'a, i32>,
-    }
-
-    impl<'a> ListPartitionReassignmentsTopics<'a> {
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let name = d.string();
-            let partition_indexes = d.elements(4, version, element::read_i32);
-            d.skip_tags();
-            Self {
-                name,
-                partition_indexes,
-            }
-        }
-    }
-}
-
 /// The response of API 46, versions 0, flexible from 0.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ListPartitionReassignmentsResponse<'a> {

@@ -93,50 +93,6 @@ impl<'a> ListTransactionsRequest<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::ListTransactionsRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct ListTransactionsRequest<'a> {
-        /// Versions 0 to 1.
-        pub state_filters: Elements<'a, Cow<'a, str>>,
-        /// Versions 0 to 1.
-        pub producer_id_filters: Elements<'a, i64>,
-        /// Version 1; default -1.
-        pub duration_filter: i64,
-    }
-
-    impl<'a> ListTransactionsRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::ListTransactionsRequest::VERSION_MIN
-                ..=super::ListTransactionsRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::Flexible);
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let state_filters = d.elements(1, version, element::read_string);
-            let producer_id_filters = d.elements(8, version, element::read_i64);
-            let duration_filter = if version >= 1 { d.i64() } else { -1 };
-            d.skip_tags();
-            Self {
-                state_filters,
-                producer_id_filters,
-                duration_filter,
-            }
-        }
-    }
-}
-
 /// The response of API 66, versions 0 and up, flexible from 0.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ListTransactionsResponse<'a> {

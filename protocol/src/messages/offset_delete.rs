@@ -119,58 +119,6 @@ impl OffsetDeleteRequestPartition {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::OffsetDeleteRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct OffsetDeleteRequest<'a> {
-        /// Version 0.
-        pub group_id: Cow<'a, str>,
-        /// Version 0.
-        pub topics: Elements<'a, OffsetDeleteRequestTopic<'a>>,
-    }
-
-    impl<'a> OffsetDeleteRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::OffsetDeleteRequest::VERSION_MIN..=super::OffsetDeleteRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::Fixed);
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let group_id = d.string();
-            let topics = d.elements(6, version, OffsetDeleteRequestTopic::read);
-            Self { group_id, topics }
-        }
-    }
-
-    /// [`super::OffsetDeleteRequestTopic`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct OffsetDeleteRequestTopic<'a> {
-        /// Version 0.
-        pub name: Cow<'a, str>,
-        /// Version 0.
-        pub partitions: Elements<'a, OffsetDeleteRequestPartition>,
-    }
-
-    impl<'a> OffsetDeleteRequestTopic<'a> {
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let name = d.string();
-            let partitions = d.elements(4, version, OffsetDeleteRequestPartition::read);
-            Self { name, partitions }
-        }
-    }
-}
-
 /// The response of API 47, versions 0, none flexible.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct OffsetDeleteResponse<'a> {

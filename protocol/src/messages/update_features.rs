@@ -158,50 +158,6 @@ impl<'a> FeatureUpdateKey<'a> {
     }
 }
 
-/// The request, its arrays left in the frame: to hold one costs no memory.
-pub mod in_frame {
-    use super::*;
-    use crate::wire::Elements;
-
-    /// [`super::UpdateFeaturesRequest`], its arrays left in the frame.
-    #[derive(Clone, Debug)]
-    pub struct UpdateFeaturesRequest<'a> {
-        /// Versions 0 to 1; default 60000.
-        pub timeout_ms: i32,
-        /// Versions 0 to 1.
-        pub feature_updates: Elements<'a, FeatureUpdateKey<'a>>,
-        /// Version 1; default false.
-        pub validate_only: bool,
-    }
-
-    impl<'a> UpdateFeaturesRequest<'a> {
-        /// Reads a message of this version.
-        pub fn decode(d: &mut Decoder<'a>, version: i16) -> Result<Self, DecodeError> {
-            if !(super::UpdateFeaturesRequest::VERSION_MIN
-                ..=super::UpdateFeaturesRequest::VERSION_MAX)
-                .contains(&version)
-            {
-                return Err(DecodeError::UnsupportedVersion(version));
-            }
-            d.set_layout(Layout::Flexible);
-            let message = Self::read(d, version);
-            d.finish(message)
-        }
-
-        pub(crate) fn read(d: &mut Decoder<'a>, version: i16) -> Self {
-            let timeout_ms = d.i32();
-            let feature_updates = d.elements(5, version, FeatureUpdateKey::read);
-            let validate_only = if version >= 1 { d.bool() } else { false };
-            d.skip_tags();
-            Self {
-                timeout_ms,
-                feature_updates,
-                validate_only,
-            }
-        }
-    }
-}
-
 /// The response of API 57, versions 0 and up, flexible from 0.
 #[derive(Clone, PartialEq, Debug)]
 pub struct UpdateFeaturesResponse<'a> {

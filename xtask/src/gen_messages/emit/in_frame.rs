@@ -5,15 +5,31 @@
 
 use std::fmt::Write;
 
-use super::super::schema::{Kind, Message, Struct, Type};
+use super::super::schema::{Message, Struct, Type};
 use super::field::rust_type;
 use super::read::emit_read;
 use super::{describe_field, layout_of};
 
-/// The module of a request, if it is one that a broker reads and that holds arrays.
+/// The requests that a broker answers however many elements they have.
+const LEFT_IN_FRAME: [&str; 13] = [
+    "AlterConfigsRequest",
+    "CreatePartitionsRequest",
+    "CreateTopicsRequest",
+    "DeleteRecordsRequest",
+    "DeleteTopicsRequest",
+    "DescribeConfigsRequest",
+    "FetchRequest",
+    "FindCoordinatorRequest",
+    "IncrementalAlterConfigsRequest",
+    "ListOffsetsRequest",
+    "MetadataRequest",
+    "OffsetForLeaderEpochRequest",
+    "ProduceRequest",
+];
+
+/// The module of a request, if it is one of these.
 pub fn emit_in_frame(out: &mut String, message: &Message) {
-    let is_read = message.kind == Kind::Request && message.on_zookeeper_broker;
-    if !is_read || !holds_arrays(message, &message.structs[0]) {
+    if !LEFT_IN_FRAME.contains(&message.structs[0].name.as_str()) {
         return;
     }
     out.push_str(
