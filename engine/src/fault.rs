@@ -73,6 +73,7 @@ thread_local! {
     static WRITE: Cell<Option<Fault>> = const { Cell::new(None) };
     static TRUNCATE: Cell<Option<i32>> = const { Cell::new(None) };
     static COLD: Cell<bool> = const { Cell::new(false) };
+    static PLACES_TAKEN: Cell<bool> = const { Cell::new(false) };
     static WATCHED: RefCell<Option<Watched>> = const { RefCell::new(None) };
 }
 
@@ -89,6 +90,16 @@ pub(crate) fn set_cold(cold: bool) {
 /// Whether what is read must be taken for not cached.
 pub(crate) fn is_cold() -> bool {
     COLD.get()
+}
+
+/// From now on too many segments wait for a flush, as this thread sees it.
+pub(crate) fn take_places(taken: bool) {
+    PLACES_TAKEN.set(taken);
+}
+
+/// Whether a segment that is closed has to be synced first.
+pub(crate) fn are_places_taken() -> bool {
+    PLACES_TAKEN.get()
 }
 
 /// Takes back a failure that has not struck.

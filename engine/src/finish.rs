@@ -133,7 +133,14 @@ impl Log {
             roll.old.lengths,
             config.index_interval_bytes,
         );
-        let sealed = Arc::new(sealed.with_file(old.file));
+        let sealed = match roll.place {
+            Some(place) => Arc::new(sealed.with_file(old.file, place)),
+            None => {
+                let sealed = Arc::new(sealed);
+                sealed.set_durable();
+                sealed
+            }
+        };
         Arc::make_mut(&mut self.segments.sealed).push(sealed.clone());
         self.flush.unsynced.push(sealed);
         self.flush.new_names = true;

@@ -1,9 +1,11 @@
 //! Making a log durable, and knowing up to where it is.
 //!
-//! One flush at a time; writes go on meanwhile. The active segment is synced through the ring; closed segments, their
-//! indexes and snapshots, and names and small files that are new, on the helper thread. Invariants: the recovery point rises only after
-//! everything below it is synced; a failed sync takes the log offline and is never retried, since
-//! the kernel may have forgotten what it could not write.
+//! One flush at a time; writes go on meanwhile. The active segment is synced through the ring; closed
+//! segments, their indexes and snapshots, and names and small files that are new, on the helper
+//! thread. Where too many closed segments wait for that, closing another one syncs it (`roll`).
+//! Invariants: the recovery point rises only after everything below it is synced; a failed sync
+//! takes the log offline and is never retried, since the kernel may have forgotten what it could not
+//! write.
 
 use crate::append::AppendError;
 use crate::disk;
@@ -15,6 +17,7 @@ use crate::write::may_pass;
 use protocol::ids::Offset;
 use ring::file::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,7 +57,7 @@ pub struct Flushed {
 
 /// Why a flush did not come to its end.
 #[derive(Debug)]
-enum FlushError {
+pub(crate) enum FlushError {
     /// A file could not be opened for want of descriptors or memory: no sync has failed, and the
     /// next flush may succeed.
     NotBegun(io::Error),
@@ -195,18 +198,14 @@ impl Flush {
     /// Syncs all but the active segment.
     fn sync_rest_blocking(&self) -> Result<(), FlushError> {
         // A segment that was given up meanwhile need not be durable.
-        for segment in self.sealed.iter().filter(|s| s.standing.is_in_use()) {
+        let closed = self.sealed.iter().filter(|s| !s.is_durable());
+        for segment in closed.filter(|s| s.standing.is_in_use()) {
             match segment.file_blocking() {
-                Ok(file) => {
-                    disk::sync_data(file).map_err(FlushError::Failed)?;
-                    segment.is_durable();
-                }
+                Ok(file) => sync_segment(&self.directory, segment.base_offset, file)?,
                 Err(_) if !segment.standing.is_in_use() => continue,
                 Err(error) => return Err(FlushError::of_open(error)),
             }
-            for kind in [Kind::OffsetIndex, Kind::TimeIndex, Kind::TxnIndex] {
-                sync_if_there(&segment.path(kind))?;
-            }
+            segment.set_durable();
         }
         if !self.sealed.is_empty() {
             sync_if_there(&file_name::path(
@@ -230,6 +229,19 @@ impl Flush {
             _ => Ok(()),
         }
     }
+}
+
+/// Syncs a closed segment: its batches, through the file they were written to, and its indexes.
+pub(crate) fn sync_segment(
+    directory: &Path,
+    base_offset: Offset,
+    file: impl AsFd,
+) -> Result<(), FlushError> {
+    disk::sync_data(file).map_err(FlushError::Failed)?;
+    for kind in [Kind::OffsetIndex, Kind::TimeIndex, Kind::TxnIndex] {
+        sync_if_there(&file_name::path(directory, base_offset, kind))?;
+    }
+    Ok(())
 }
 
 /// Syncs a file or a directory. What is not there any more was given up.

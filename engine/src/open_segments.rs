@@ -1,18 +1,30 @@
-//! How many closed segments are open at a time: those that were used last, of all logs of the
-//! process together, since the limit on open files is the process's.
+//! How many closed segments are open at a time, of all logs of the process together, since the limit
+//! on open files is the process's: those that were used last, and those that no flush has reached.
 //!
 //! An open segment costs a file and two maps. When there are too many, the one that was not used
 //! for longest gives up its own (roughly: one that was used since it was last looked at stays
-//! another round). Reads in progress hold what they use, so nobody is cut off. Invariant: a lock of
-//! a segment is never taken inside this one's.
+//! another round). Reads in progress hold what they use, so nobody is cut off.
+//!
+//! A segment that was just closed cannot give up its file before it is synced: an error that the
+//! kernel met while it wrote the file in the background is told to who has it open then, and may be
+//! forgotten with the file's last descriptor. So there are places for those; a segment that is
+//! closed when none is left is synced first (`roll`), which holds its writers back to what the disk
+//! can do.
+//!
+//! Invariant: a lock of a segment is never taken inside this one's.
 
 use crate::sealed_segment::SealedSegment;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-/// Where the process does not say otherwise: fits under the usual limit of 1,024 files.
-const DEFAULT_MAX: usize = 256;
+/// Where the process does not say otherwise: fits under the usual limit of 1,024 files. Tests that
+/// count calls to the disk must not depend on what others have open beside them.
+const DEFAULT_MAX: usize = if cfg!(test) { 4096 } else { 256 };
+
+/// How many may wait for a flush at most: what a stop still has to sync, and what is checked after a
+/// crash.
+const UNFLUSHED_MAX: usize = 1024;
 
 static OPEN: OpenSegments = OpenSegments::new(DEFAULT_MAX);
 
@@ -21,11 +33,29 @@ static OPEN: OpenSegments = OpenSegments::new(DEFAULT_MAX);
 pub(crate) struct OpenSegments {
     max: AtomicUsize,
     order: Mutex<VecDeque<Weak<SealedSegment>>>,
+    unflushed_max: AtomicUsize,
+    unflushed: AtomicUsize,
 }
+
+/// A place among the open segments that no flush has reached. Free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct UnflushedPlace(&'static OpenSegments);
 
 /// How many closed segments may be open at a time from now on; see the module.
 pub fn set_open_segments_max(max: usize) {
-    OPEN.max.store(max.max(1), Ordering::Relaxed);
+    let unflushed = unflushed_of(max);
+    OPEN.unflushed_max.store(unflushed, Ordering::Relaxed);
+    OPEN.max.store((max - unflushed).max(1), Ordering::Relaxed);
+}
+
+/// How many of so many places are for those that no flush has reached.
+const fn unflushed_of(max: usize) -> usize {
+    let part = max / 4;
+    if part < UNFLUSHED_MAX {
+        part
+    } else {
+        UNFLUSHED_MAX
+    }
 }
 
 /// Those of this process.
@@ -35,10 +65,28 @@ pub(crate) fn of_process() -> &'static OpenSegments {
 
 impl OpenSegments {
     const fn new(max: usize) -> Self {
+        let unflushed = unflushed_of(max);
         Self {
-            max: AtomicUsize::new(max),
+            max: AtomicUsize::new(max - unflushed),
             order: Mutex::new(VecDeque::new()),
+            unflushed_max: AtomicUsize::new(unflushed),
+            unflushed: AtomicUsize::new(0),
         }
+    }
+
+    /// A place for a segment that is about to be closed, if there is one.
+    pub(crate) fn place_unflushed(&'static self) -> Option<UnflushedPlace> {
+        #[cfg(test)]
+        if crate::fault::are_places_taken() {
+            return None;
+        }
+        let max = self.unflushed_max.load(Ordering::Relaxed);
+        let taken = self
+            .unflushed
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
+                (taken < max).then_some(taken + 1)
+            });
+        taken.ok().map(|_| UnflushedPlace(self))
     }
 
     /// A segment was opened. Others are closed for it if need be.
@@ -82,6 +130,12 @@ impl OpenSegments {
     }
 }
 
+impl Drop for UnflushedPlace {
+    fn drop(&mut self) {
+        self.0.unflushed.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,9 +161,22 @@ mod tests {
     }
 
     #[test]
+    fn a_quarter_of_the_places_and_no_more_is_for_those_that_are_not_flushed() {
+        static PLACES: OpenSegments = OpenSegments::new(8);
+        let first = PLACES.place_unflushed().unwrap();
+        let _second = PLACES.place_unflushed().unwrap();
+        assert!(PLACES.place_unflushed().is_none());
+        drop(first);
+        let _third = PLACES.place_unflushed().unwrap();
+        assert!(PLACES.place_unflushed().is_none());
+        assert_eq!(PLACES.max.load(Ordering::Relaxed), 6);
+        assert_eq!(unflushed_of(1 << 20), UNFLUSHED_MAX);
+    }
+
+    #[test]
     fn the_one_that_was_not_used_for_longest_is_closed() {
         let directory = tempfile::tempdir().unwrap();
-        let open = OpenSegments::new(3);
+        let open = OpenSegments::new(3); // Too few for a quarter.
         let segments: Vec<_> = (0..4).map(|at| segment(directory.path(), at)).collect();
         for segment in &segments[..3] {
             segment.file_blocking_in(&open).unwrap();

@@ -1,18 +1,22 @@
 //! Closing the active segment and making the next one's files.
 //!
-//! Blocking: run by `ring::offload`. If it fails, the new files are gone and the old segment is
-//! still the active one; what was written to its indexes is written again at the same place.
+//! If it fails, the new files are gone and the old segment is still the active one; what was written
+//! to its indexes is written again at the same place. The old segment's file stays open until a
+//! flush has reached it; if too many wait for that in this process (`open_segments`), the old segment
+//! is synced before the new one is made.
 
 use crate::active_index::Stretch;
 use crate::active_segment::ActiveSegment;
 use crate::atomic_file;
 use crate::disk;
 use crate::file_name::{self, Kind};
+use crate::flush::{self, FlushError};
 use crate::index_entry::{Entry, OffsetEntry, TimeEntry};
 use crate::log::Log;
+use crate::open_segments::{self, UnflushedPlace};
 use crate::producer_snapshot;
 use crate::sealed_segment::Lengths;
-use crate::write::Write;
+use crate::write::{Failure, Write};
 use protocol::ids::{Offset, Position, TimestampMs};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -35,6 +39,9 @@ pub(crate) struct Roll {
     directory: Arc<Path>,
     pub(crate) to: Offset,
     pub(crate) old: IndexEnds,
+    old_file: ring::file::File,
+    /// The old segment's until it is flushed. None: it is synced before the new one is made.
+    pub(crate) place: Option<UnflushedPlace>,
     /// Every producer's state before the new segment, if that is news.
     pub(crate) snapshot: Option<Vec<u8>>,
 }
@@ -111,20 +118,43 @@ impl Roll {
             directory: log.directory.clone(),
             to,
             old: IndexEnds::of(&log.segments.active),
+            old_file: log.segments.active.file.clone(),
+            place: open_segments::of_process().place_unflushed(),
             snapshot: news.then(|| producer_snapshot::encode(log.producers.iter())),
         }
     }
 
     /// Does it, and gives the new segment's file.
-    pub(crate) fn run_blocking(self: Box<Self>) -> io::Result<(Box<Self>, File)> {
-        self.old.store_blocking(&self.directory)?;
+    pub(crate) async fn run(self: Box<Self>) -> Result<(Box<Self>, File), Failure> {
+        match self.place {
+            Some(_) => disk::offload(move || self.run_blocking()).await,
+            None => disk::offload_slow(move || self.run_blocking()).await,
+        }
+    }
+
+    /// The same, on this thread.
+    pub(crate) fn run_blocking(self: Box<Self>) -> Result<(Box<Self>, File), Failure> {
+        self.old
+            .store_blocking(&self.directory)
+            .map_err(|error| Failure::before_a_byte(&error))?;
+        if self.place.is_none() {
+            self.sync_old()?;
+        }
         match self.make_files() {
             Ok(file) => Ok((self, file)),
             Err(error) => {
                 let _ = remove_segment(&self.directory, self.to);
-                Err(error)
+                Err(Failure::before_a_byte(&error))
             }
         }
+    }
+
+    fn sync_old(&self) -> Result<(), Failure> {
+        let synced = flush::sync_segment(&self.directory, self.old.base_offset, &self.old_file);
+        synced.map_err(|error| match error {
+            FlushError::NotBegun(error) => Failure::before_a_byte(&error),
+            FlushError::Failed(error) => Failure::InDoubt(format!("flush failed: {error}")),
+        })
     }
 
     fn make_files(&self) -> io::Result<File> {

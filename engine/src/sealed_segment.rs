@@ -15,7 +15,7 @@ use crate::index_entry::{
 };
 use crate::index_map::{Entries, IndexMap};
 use crate::index_rule::{IndexRule, Indexed};
-use crate::open_segments::{self, OpenSegments};
+use crate::open_segments::{self, OpenSegments, UnflushedPlace};
 use protocol::ids::{Offset, Position, TimestampMs};
 use ring::file::File;
 use std::io;
@@ -37,7 +37,10 @@ pub(crate) struct SealedSegment {
     file: Mutex<Option<File>>,
     /// Its file or indexes were used since `open_segments` looked.
     used: AtomicBool,
-    pinned: AtomicBool,
+    /// Its bytes and indexes are synced. Not known of one that an earlier process closed.
+    durable: AtomicBool,
+    /// While it is not durable and keeps the file that it was written through.
+    unflushed: Mutex<Option<UnflushedPlace>>,
     offset_index: IndexMap,
     time_index: IndexMap,
     largest_timestamp: OnceLock<TimestampMs>,
@@ -68,7 +71,8 @@ impl SealedSegment {
             index_interval_bytes,
             file: Mutex::new(None),
             used: AtomicBool::new(false),
-            pinned: AtomicBool::new(false),
+            durable: AtomicBool::new(false),
+            unflushed: Mutex::new(None),
             offset_index: IndexMap::new(lengths.offset_index),
             time_index: IndexMap::new(lengths.time_index),
             largest_timestamp: OnceLock::new(),
@@ -77,17 +81,24 @@ impl SealedSegment {
 
     /// Keeps the file that it was written through, open until it is durable: whoever opened it
     /// anew might not hear of a write that failed in the background.
-    pub(crate) fn with_file(self, file: File) -> Self {
+    pub(crate) fn with_file(self, file: File, place: UnflushedPlace) -> Self {
         *self.slot() = Some(file);
-        self.pinned.store(true, Ordering::Relaxed);
+        *self.unflushed.lock().expect("nobody panics with it") = Some(place);
         self
     }
 
     /// It was synced. Its file may be closed from now on.
-    pub(crate) fn is_durable(self: &Arc<Self>) {
-        if self.pinned.swap(false, Ordering::Relaxed) {
+    pub(crate) fn set_durable(self: &Arc<Self>) {
+        self.durable.store(true, Ordering::Relaxed);
+        let place = self.unflushed.lock().expect("nobody panics with it").take();
+        if place.is_some() {
             open_segments::of_process().opened(self);
         }
+    }
+
+    /// Whether it was synced since it was closed.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.durable.load(Ordering::Relaxed)
     }
 
     /// How long its offset index and its time index are.

@@ -135,8 +135,7 @@ impl Write {
             }
         }
         if let Some(roll) = roll {
-            let rolled = disk::offload(move || roll.run_blocking()).await;
-            match written.rolled_as(rolled) {
+            match written.rolled_as(roll.run().await) {
                 Some(new) => file = new,
                 None => return written,
             }
@@ -217,15 +216,15 @@ impl Written {
         stored.map_err(|error| self.outcome = Err(Failure::before_a_byte(&error)))
     }
 
-    fn rolled_as(&mut self, rolled: io::Result<(Box<Roll>, std::fs::File)>) -> Option<File> {
+    fn rolled_as(&mut self, rolled: Result<(Box<Roll>, std::fs::File), Failure>) -> Option<File> {
         match rolled {
             Ok((roll, file)) => {
                 let file = File::from_std(file);
                 self.rolled = Some((roll, file.clone()));
                 Some(file)
             }
-            Err(error) => {
-                self.outcome = Err(Failure::before_a_byte(&error));
+            Err(failure) => {
+                self.outcome = Err(failure);
                 None
             }
         }
@@ -243,7 +242,7 @@ impl Written {
 impl Failure {
     /// For an error that came before any byte of a batch was written. That a file may not be made
     /// says nothing against those that are there.
-    fn before_a_byte(error: &io::Error) -> Self {
+    pub(crate) fn before_a_byte(error: &io::Error) -> Self {
         if may_pass(error) || error.kind() == io::ErrorKind::PermissionDenied {
             Self::Undone(error.to_string())
         } else {

@@ -38,6 +38,16 @@ pub(super) const ALL: &[Scenario] = &[
         steps: transactions,
     },
     Scenario {
+        name: "too many closed segments",
+        before: |_| Ok(()),
+        steps: |world| {
+            fault::take_places(true);
+            let done = too_many_closed(world);
+            fault::take_places(false);
+            done
+        },
+    },
+    Scenario {
         name: "truncate",
         before: filled,
         steps: truncate,
@@ -234,6 +244,23 @@ fn truncate(world: &mut World) -> Result<(), Stop> {
     world.fill(&mut log, 4)?;
     cut(world, &mut log, 100, true)?;
     world.fill(&mut log, 2)?;
+    world.read(&log)?;
+    world.close(log).map(drop)
+}
+
+/// Each segment that is closed has to be synced at once.
+fn too_many_closed(world: &mut World) -> Result<(), Stop> {
+    world.open()?;
+    let mut log = world.create("t")?;
+    world.fill(&mut log, 10)?;
+    world.roll(&mut log)?;
+    let now = |log: &mut Log, append| log.append_now(append, NOW);
+    for _ in 0..5 {
+        let sent = of_client(batch(2, world.tick()));
+        world.append_by(&mut log, &sent, now)?;
+    }
+    assert!(log.segments.sealed.iter().all(|segment| !segment.is_open()));
+    world.flush(&mut log, FlushTo::ActiveSegment)?;
     world.read(&log)?;
     world.close(log).map(drop)
 }
