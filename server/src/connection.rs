@@ -10,10 +10,10 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use ring::event::Event;
+use ring::event::{Event, once};
 use ring::net::{Piece, Stream};
 
-use crate::dispatch;
+use crate::dispatch::{self, Admission};
 use crate::frame::FrameReader;
 use crate::reply_queue::{Outcome, ReplyQueue};
 use crate::room::HEAVY_BYTES;
@@ -125,23 +125,33 @@ impl Connection {
     }
 
     /// Begins a request. A large one waits for its place and is served alone, so that requests of
-    /// one connection stay in order however many pieces they are served in; what is produced in a
-    /// transaction is served before what comes after it.
+    /// one connection stay in order however many pieces they are served in. One that may have to
+    /// ask somebody before it appends holds back the next one until it has.
     async fn begin(self: &Rc<Self>, shard: &Rc<Shard>, frame: Bytes) {
         let weight = dispatch::weight_bytes(&frame);
         if weight < HEAVY_BYTES {
-            let next_waits = dispatch::is_transactional_produce(&frame);
-            dispatch::begin(shard, self, frame, None, self.replies.reserve());
-            if next_waits {
-                self.replies.wait_below(1).await;
+            let admission = Admission::default();
+            if !dispatch::is_transactional_produce(&frame) {
+                return dispatch::begin(shard, self, frame, admission, self.replies.reserve());
             }
+            let (next, next_may_begin) = once();
+            let admission = Admission {
+                next: Some(next),
+                ..admission
+            };
+            dispatch::begin(shard, self, frame, admission, self.replies.reserve());
+            next_may_begin.await;
             return;
         }
         self.replies.wait_below(1).await;
         let place = shard.room.admit(weight).await;
         // To weigh it took a walk through the whole frame, and to decode it takes another.
         ring::yield_now().await;
-        dispatch::begin(shard, self, frame, Some(place), self.replies.reserve());
+        let admission = Admission {
+            place: Some(place),
+            next: None,
+        };
+        dispatch::begin(shard, self, frame, admission, self.replies.reserve());
         self.replies.wait_below(1).await;
     }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use protocol::api::ApiKey;
 use protocol::messages::header::RequestHeader;
 use protocol::wire::Decoder;
-use ring::event::{First, first_of};
+use ring::event::{First, Giver, first_of};
 
 use crate::connection::Connection;
 use crate::handle;
@@ -69,15 +69,24 @@ pub fn is_transactional_produce(frame: &Bytes) -> bool {
     }
 }
 
+/// What a request was let in with.
+#[derive(Default)]
+pub struct Admission {
+    /// Its place among the large requests.
+    pub place: Option<Place>,
+    /// Given, or dropped, when the connection's next request may begin, if that waits.
+    pub next: Option<Giver<()>>,
+}
+
 /// Begins to serve a frame; its outcome will be in `slot`.
 pub fn begin(
     shard: &Rc<Shard>,
     connection: &Rc<Connection>,
     frame: Bytes,
-    place: Option<Place>,
+    admission: Admission,
     slot: Slot,
 ) {
-    match parse(frame, place, connection) {
+    match parse(frame, admission, connection) {
         Err(reason) => slot.fill(Outcome::Close(reason)),
         Ok((request, handler)) => {
             let may_wait_long = matches!(
@@ -120,7 +129,7 @@ fn api_of(frame: &Bytes) -> Result<(ApiKey, i16, handle::Handler), String> {
 
 fn parse(
     frame: Bytes,
-    place: Option<Place>,
+    admission: Admission,
     connection: &Connection,
 ) -> Result<(Request, handle::Handler), String> {
     let (api, version, handler) = api_of(&frame)?;
@@ -136,7 +145,8 @@ fn parse(
         peer: connection.peer,
         listener: connection.listener,
         frame: frame.clone(),
-        place: Cell::new(place),
+        place: Cell::new(admission.place),
+        next: Cell::new(admission.next),
     };
     Ok((request, handler))
 }

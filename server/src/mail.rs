@@ -61,10 +61,33 @@ impl<A: Send + 'static> Done<A> {
             Done::Local(giver) => giver.give(answer),
             Done::Remote {
                 home, call, from, ..
+            } if home == from.here => from.resolve(call, answer),
+            Done::Remote {
+                home, call, from, ..
             } => from.post(
                 home,
                 Box::new(move |shard: &Rc<Shard>| shard.post_office.resolve(call, answer)),
             ),
+        }
+    }
+}
+
+/// A place for an answer beside a question's own, for what is known later than that. It goes with
+/// the question to the shard that is asked.
+pub struct Promise<A> {
+    home: ShardId,
+    call: u64,
+    answer: PhantomData<fn(A)>,
+}
+
+impl<A> Promise<A> {
+    /// Where the answer goes, on the shard that will give it.
+    pub fn done(self, shard: &Shard) -> Done<A> {
+        Done::Remote {
+            home: self.home,
+            call: self.call,
+            answer: PhantomData,
+            from: shard.post_office.clone(),
         }
     }
 }
@@ -160,6 +183,14 @@ impl PostOffice {
         self.retrying.set(false);
     }
 
+    /// A number under which an answer will come.
+    fn await_answer<A: 'static>(&self, giver: Giver<A>) -> u64 {
+        let call = self.next_call.get();
+        self.next_call.set(call + 1);
+        self.calls.borrow_mut().insert(call, Box::new(giver));
+        call
+    }
+
     fn resolve<A: 'static>(&self, call: u64, answer: A) {
         let Some(giver) = self.calls.borrow_mut().remove(&call) else {
             return; // The asker has gone: its connection was closed.
@@ -181,9 +212,7 @@ impl Shard {
             return Asked { taker, call: None };
         }
         let office = &self.post_office;
-        let call = office.next_call.get();
-        office.next_call.set(call + 1);
-        office.calls.borrow_mut().insert(call, Box::new(giver));
+        let call = office.await_answer(giver);
         let home = office.here;
         office.post(
             to,
@@ -204,5 +233,19 @@ impl Shard {
             taker,
             call: Some((office.clone(), call)),
         }
+    }
+
+    /// A promise that goes with a question, and what will be given for it.
+    pub fn promise<A: Send + 'static>(&self) -> (Promise<A>, Asked<A>) {
+        let (giver, taker) = once();
+        let office = &self.post_office;
+        let call = office.await_answer(giver);
+        let promise = Promise {
+            home: office.here,
+            call,
+            answer: PhantomData,
+        };
+        let call = Some((office.clone(), call));
+        (promise, Asked { taker, call })
     }
 }

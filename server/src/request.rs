@@ -9,6 +9,7 @@ use protocol::api::ApiKey;
 use protocol::messages::header::{RequestHeader, ResponseHeader};
 use protocol::wire::{DecodeError, Decoder, EncodeError, Encoded, Encoder};
 use ring::buffer::Charge;
+use ring::event::Giver;
 use ring::net::Piece;
 
 use crate::frame::SIZE_PREFIX_BYTES;
@@ -54,12 +55,19 @@ pub struct Request {
     pub listener: usize,
     /// Its place among the large requests, until its reply is sent.
     pub place: Cell<Option<Place>>,
+    /// The connection's next request waits for this, if it waits.
+    pub next: Cell<Option<Giver<()>>>,
 }
 
 impl Request {
     /// The request's version.
     pub fn version(&self) -> i16 {
         self.api_version
+    }
+
+    /// All that this request appends is on its way: what the next one appends will be behind it.
+    pub fn let_next_begin(&self) {
+        drop(self.next.take());
     }
 
     /// The client's name for itself.

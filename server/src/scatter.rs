@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::mail::Question;
+use crate::mail::{Asked, Question};
 use crate::shard::{Shard, ShardId};
 
 /// Parts by owning shard. Each part has a place in the request; some places may be answered
@@ -52,13 +52,16 @@ impl<P, A> Scatter<P, A> {
             .count()
     }
 
-    /// Asks each shard its question and answers one answer a place, in order. All questions are
-    /// under way before the first answer is awaited.
-    pub async fn gather<Q>(
-        mut self,
-        shard: &Rc<Shard>,
-        mut question: impl FnMut(Vec<P>) -> Q,
-    ) -> Vec<A>
+    /// Asks each shard its question and answers one answer a place, in order.
+    pub async fn gather<Q>(self, shard: &Rc<Shard>, question: impl FnMut(Vec<P>) -> Q) -> Vec<A>
+    where
+        Q: Question<Answer = Vec<A>>,
+    {
+        self.ask_all(shard, question).answers().await
+    }
+
+    /// Asks each shard its question: all are under way when this returns.
+    pub fn ask_all<Q>(self, shard: &Rc<Shard>, mut question: impl FnMut(Vec<P>) -> Q) -> AllAsked<A>
     where
         Q: Question<Answer = Vec<A>>,
     {
@@ -68,7 +71,23 @@ impl<P, A> Scatter<P, A> {
                 asked.push((places, shard.ask(ShardId(to), question(parts))));
             }
         }
-        for (places, answer) in asked {
+        AllAsked {
+            asked,
+            answers: self.answers,
+        }
+    }
+}
+
+/// Parts that have been dealt out, and whose answers are to come.
+pub struct AllAsked<A> {
+    asked: Vec<(Vec<usize>, Asked<Vec<A>>)>,
+    answers: Vec<Option<A>>,
+}
+
+impl<A> AllAsked<A> {
+    /// One answer a place, in order.
+    pub async fn answers(mut self) -> Vec<A> {
+        for (places, answer) in self.asked {
             for (place, answer) in places.into_iter().zip(answer.await) {
                 self.answers[place] = Some(answer);
             }

@@ -21,7 +21,7 @@ use crate::append::{AppendPart, AppendQuestion};
 use crate::clock;
 use crate::coordination::transactions;
 use crate::gather::Gather;
-use crate::mail::{Done, Question};
+use crate::mail::{Done, Promise, Question};
 use crate::partition::{AppendOutcome, PartitionKey};
 use crate::scatter::Scatter;
 use crate::shard::Shard;
@@ -52,63 +52,110 @@ impl Transaction {
 
 /// What became of one partition's batch.
 enum Attempt {
-    /// It was appended, or refused.
+    /// It was refused before any shard was asked.
     Ended(AppendOutcome),
+    /// It is being appended; its outcome comes with those of the question of this number.
+    Placed(usize),
     /// It has to be verified, then it may come again as it is here.
     Unverified(AppendPart),
 }
 
-/// One request's parts for one shard; answered with an attempt a part, in order.
-struct AttemptQuestion(AppendQuestion);
+/// One request's parts for one shard; answered at once with an attempt a part, in order. The
+/// outcomes of those that are being appended are promised.
+struct AttemptQuestion {
+    parts: AppendQuestion,
+    number: usize,
+    outcomes: Promise<Vec<AppendOutcome>>,
+}
 
-/// Appends the parts, each when it may be; `question` makes the question of some of them.
+/// Appends the parts, each when it may be; `question` makes the question of some of them, and
+/// `placed` is called as soon as nothing that is asked for later can come before any of them.
 /// Outcomes are in the order of the places.
 pub async fn append(
     shard: &Rc<Shard>,
     transaction: &Transaction,
     scatter: Scatter<AppendPart, AppendOutcome>,
     mut question: impl FnMut(Vec<AppendPart>) -> AppendQuestion,
+    placed: impl FnOnce(),
 ) -> Vec<AppendOutcome> {
+    let mut promised = Vec::new();
     let attempts = scatter.map_answers(Attempt::Ended);
-    let attempts = attempts.gather(shard, |parts| AttemptQuestion(question(parts)));
+    let attempts = attempts.gather(shard, |parts| {
+        let (outcomes, asked) = shard.promise();
+        promised.push(asked);
+        AttemptQuestion {
+            parts: question(parts),
+            number: promised.len() - 1,
+            outcomes,
+        }
+    });
     let attempts = attempts.await;
+    let refusals = refusals(shard, transaction, &attempts).await;
+    let mut placed_by = Vec::with_capacity(attempts.len());
+    let mut again = Scatter::new(shard.count());
+    for (attempt, refusal) in attempts.into_iter().zip(refusals) {
+        placed_by.push(match attempt {
+            Attempt::Placed(number) => Some(number),
+            Attempt::Ended(_) | Attempt::Unverified(_) => None,
+        });
+        match (attempt, refusal) {
+            (Attempt::Placed(_), _) => {}
+            (Attempt::Ended(outcome), _) | (Attempt::Unverified(_), Some(outcome)) => {
+                again.answered(outcome);
+            }
+            (Attempt::Unverified(part), None) => again.ask(shard.owner(&part.key), part),
+        }
+    }
+    let again = again.ask_all(shard, question);
+    placed();
+    let mut again = again.answers().await.into_iter();
+    let mut outcomes = Vec::with_capacity(promised.len());
+    for promised in promised {
+        outcomes.push(promised.await.into_iter());
+    }
+    let outcome_of = |number: Option<usize>| match number {
+        Some(number) => outcomes[number].next(),
+        None => again.next(),
+    };
+    let outcomes = placed_by.into_iter().map(outcome_of);
+    outcomes
+        .map(|outcome| outcome.expect("an outcome a part"))
+        .collect()
+}
+
+/// What the coordinator refuses of the attempts that have to be verified; one a attempt.
+async fn refusals(
+    shard: &Rc<Shard>,
+    transaction: &Transaction,
+    attempts: &[Attempt],
+) -> Vec<Option<AppendOutcome>> {
     let image = shard.image();
-    let name = |part: &AppendPart| {
+    let name = |attempt: &Attempt| {
+        let Attempt::Unverified(part) = attempt else {
+            return None;
+        };
         let topic = image.topic_by_id(part.key.topic_id)?;
         Some(TopicPartition {
             topic: topic.name.clone(),
             partition: part.key.partition,
         })
     };
-    let mut names = BTreeSet::new();
-    for attempt in &attempts {
-        if let Attempt::Unverified(part) = attempt {
-            names.extend(name(part));
-        }
+    let names: BTreeSet<_> = attempts.iter().filter_map(name).collect();
+    if names.is_empty() {
+        return attempts.iter().map(|_| None).collect();
     }
-    let verified = match names.is_empty() {
-        true => Ok(Vec::new()),
-        false => verify(shard, transaction, names).await,
-    };
-    let refusal = |part: &AppendPart| match &verified {
-        Err(error) => Some(refused(transaction, *error)),
-        Ok(refusals) => {
-            let name = name(part)?;
-            let (_, error) = refusals.iter().find(|(of, _)| *of == name)?;
-            Some(refused(transaction, *error))
+    let verified = verify(shard, transaction, names).await;
+    let refusal = |attempt: &Attempt| {
+        let name = name(attempt)?;
+        match &verified {
+            Err(error) => Some(refused(transaction, *error)),
+            Ok(refusals) => {
+                let (_, error) = refusals.iter().find(|(of, _)| *of == name)?;
+                Some(refused(transaction, *error))
+            }
         }
     };
-    let mut again = Scatter::new(shard.count());
-    for attempt in attempts {
-        match attempt {
-            Attempt::Ended(outcome) => again.answered(outcome),
-            Attempt::Unverified(part) => match refusal(&part) {
-                Some(refused) => again.answered(refused),
-                None => again.ask(shard.owner(&part.key), part),
-            },
-        }
-    }
-    again.gather(shard, question).await
+    attempts.iter().map(refusal).collect()
 }
 
 async fn verify(
@@ -151,38 +198,30 @@ impl Question for AttemptQuestion {
     type Answer = Vec<Attempt>;
 
     fn serve(self, shard: &Rc<Shard>, done: Done<Vec<Attempt>>) {
-        let AttemptQuestion(mut question) = self;
-        let mut unverified = Vec::with_capacity(question.parts.len());
+        let mut question = self.parts;
+        let mut attempts = Vec::with_capacity(question.parts.len());
         let mut verified = Vec::new();
         for part in std::mem::take(&mut question.parts) {
-            match guard_of(shard, &part) {
-                Some(guard) => unverified.push(Some(AppendPart {
+            attempts.push(match guard_of(shard, &part) {
+                Some(guard) => Attempt::Unverified(AppendPart {
                     origin: Origin::Guarded(guard),
                     ..part
-                })),
+                }),
                 None => {
-                    unverified.push(None);
                     verified.push(part);
-                }
-            }
-        }
-        let complete = move |outcomes: Vec<AppendOutcome>| {
-            let mut outcomes = outcomes.into_iter();
-            let attempts = unverified.into_iter().map(|part| match part {
-                Some(part) => Attempt::Unverified(part),
-                None => {
-                    let outcome = outcomes.next();
-                    Attempt::Ended(outcome.expect("an outcome a part that was appended"))
+                    Attempt::Placed(self.number)
                 }
             });
-            done.put(attempts.collect());
-        };
-        if verified.is_empty() {
-            return complete(Vec::new());
         }
-        let gather = Gather::new(verified.len(), complete);
-        question.parts = verified;
-        question.append(shard, &gather);
+        let outcomes = self.outcomes.done(shard);
+        if verified.is_empty() {
+            outcomes.put(Vec::new());
+        } else {
+            let gather = Gather::new(verified.len(), |values| outcomes.put(values));
+            question.parts = verified;
+            question.append(shard, &gather);
+        }
+        done.put(attempts);
     }
 }
 

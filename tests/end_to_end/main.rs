@@ -32,6 +32,7 @@ mod swap;
 mod topics;
 mod transaction_swap;
 mod transaction_tools;
+mod transactional_pipeline;
 mod transactions;
 mod verifiable_producer;
 mod waiting;

@@ -16,4 +16,5 @@ pub mod node;
 pub mod place;
 pub mod raw;
 pub mod state;
+pub mod transactional;
 pub mod zookeeper;

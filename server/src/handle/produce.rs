@@ -134,7 +134,10 @@ async fn append<'a>(
         };
         match &accepted {
             Ok((_, Some(transaction))) => {
-                let append = transactional_append::append(shard, transaction, scatter, question);
+                // A request that does not hold all its parts in one portion is served alone.
+                let placed = || request.let_next_begin();
+                let append =
+                    transactional_append::append(shard, transaction, scatter, question, placed);
                 Box::pin(append).await
             }
             _ => scatter.gather(shard, question).await,
