@@ -5,7 +5,7 @@
 //! Invariant: while anybody waits in `unflushed`, the task runs.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use engine::append::AppendError;
 use engine::{Flush, FlushTo};
@@ -16,8 +16,10 @@ use crate::unflushed::FinishedWrite;
 /// A flush that so many appends waited for is followed by a rest: the processor is then what is
 /// scarce, and fewer flushes leave more of it (measured in docs/benchmarks.md, group commit).
 const CROWD_APPENDS: usize = 64;
-/// How long that rest is.
-const CROWD_REST: Duration = Duration::from_millis(1);
+/// That rest ends when the clock next shows a multiple of this, so that the crowded partitions of
+/// all shards flush at the same time: their syncs share the file system's commits, and requests
+/// with several partitions wait once.
+const CROWD_TICK: Duration = Duration::from_millis(2);
 
 impl Partition {
     /// Flushes in the background for as long as something is due: what `flush.messages` asks for,
@@ -40,7 +42,7 @@ impl Partition {
                 self.answer(finished, &flushed);
             }
             if appends >= CROWD_APPENDS {
-                ring::timer::sleep(CROWD_REST).await;
+                ring::timer::sleep(until_tick(SystemTime::now())).await;
             }
         }
         // An offline log flushes nothing any more, and nobody waits for it in vain.
@@ -102,6 +104,28 @@ impl Partition {
             state.flush_wanted = true;
             drop(state);
             self.start_flushing();
+        }
+    }
+}
+
+fn until_tick(now: SystemTime) -> Duration {
+    let since_epoch = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let past = since_epoch.as_nanos() % CROWD_TICK.as_nanos();
+    CROWD_TICK - Duration::from_nanos(past as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rest_ends_at_a_tick_and_none_is_longer_than_one() {
+        let second = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        for (past_us, rest_us) in [(0, 2000), (1, 1999), (1999, 1), (2000, 2000), (2500, 1500)] {
+            let now = second + Duration::from_micros(past_us);
+            assert_eq!(until_tick(now), Duration::from_micros(rest_us), "{past_us}");
         }
     }
 }
