@@ -142,6 +142,13 @@ impl Image {
         self.overrides(ResourceType::Topic, topic)
     }
 
+    /// The names of the resources of one kind that have overrides, in order.
+    pub fn resources_with_overrides(&self, kind: ResourceType) -> impl Iterator<Item = &str> {
+        let all = self.configs.range((kind, String::new())..);
+        let own = all.take_while(move |((other, _), _)| *other == kind);
+        own.map(|((_, name), _)| name.as_str())
+    }
+
     /// All quotas, those of one entity together: whom they are for (types with names, sorted; no
     /// name is the default), the key, the value.
     pub fn quotas(&self) -> impl Iterator<Item = (&[(String, Option<String>)], &str, f64)> {

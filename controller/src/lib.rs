@@ -1,8 +1,8 @@
 //! Decisions about cluster metadata, and the image they are made on.
 //!
 //! A request becomes records and an answer (`topics`, `producer_ids`, `alter_configs`, `quotas`,
-//! `features`, `elections`, `reassignments`, `brokers`); the caller
-//! commits the records to the metadata log and applies them to the image; only then it answers.
+//! `scram`, `features`, `elections`, `reassignments`, `brokers`); the caller commits the records
+//! to the metadata log and applies them to the image; only then it answers.
 //! Nothing here reads a clock, opens a file or a socket, or draws a random number: entropy comes
 //! in as `Draw`. Records are KRaft's, so that Kafka's own tools read the log.
 
@@ -24,6 +24,8 @@ pub mod quotas;
 pub mod reassignments;
 pub mod record;
 pub mod record_codec;
+pub mod scram;
+pub mod scram_formatter;
 pub mod topic_config;
 pub mod topic_name;
 pub mod topics;

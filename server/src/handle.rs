@@ -3,15 +3,18 @@
 //! ApiVersions advertises exactly what has a handler; a request without one closes the connection,
 //! as Kafka does for an API that is not enabled.
 
+mod acls;
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
 mod alter_replica_log_dirs;
+mod alter_user_scram_credentials;
 mod api_versions;
 mod client_quotas;
 mod consumer_group;
 mod create_partitions;
 pub mod create_topics;
+mod delegation_tokens;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
@@ -32,6 +35,7 @@ mod heartbeat;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_client_metrics_resources;
 mod list_groups;
 mod list_offsets;
 mod list_segment_offsets;
@@ -45,7 +49,9 @@ mod offset_for_leader_epoch;
 mod partition_reassignments;
 mod portions;
 mod produce;
+mod raft_voters;
 mod refusal;
+mod sasl;
 mod sync_group;
 mod txn_offset_commit;
 mod unregister_broker;
@@ -131,6 +137,9 @@ pub fn of(api: ApiKey) -> Option<Handler> {
         ApiKey::DescribeUserScramCredentials => {
             handler!(describe_user_scram_credentials::describe_user_scram_credentials)
         }
+        ApiKey::AlterUserScramCredentials => {
+            handler!(alter_user_scram_credentials::alter_user_scram_credentials)
+        }
         ApiKey::DescribeQuorum => handler!(describe_quorum::describe_quorum),
         ApiKey::UpdateFeatures => handler!(update_features::update_features),
         ApiKey::DescribeCluster => handler!(describe_cluster::describe_cluster),
@@ -138,9 +147,27 @@ pub fn of(api: ApiKey) -> Option<Handler> {
         ApiKey::DescribeTransactions => handler!(describe_transactions::describe_transactions),
         ApiKey::ListTransactions => handler!(list_transactions::list_transactions),
         ApiKey::UnregisterBroker => handler!(unregister_broker::unregister_broker),
+        ApiKey::ListClientMetricsResources => {
+            handler!(list_client_metrics_resources::list_client_metrics_resources)
+        }
         ApiKey::DescribeTopicPartitions => {
             handler!(describe_topic_partitions::describe_topic_partitions)
         }
+        ApiKey::SaslHandshake => handler!(sasl::sasl_handshake),
+        ApiKey::SaslAuthenticate => handler!(sasl::sasl_authenticate),
+        ApiKey::DescribeAcls => handler!(acls::describe_acls),
+        ApiKey::CreateAcls => handler!(acls::create_acls),
+        ApiKey::DeleteAcls => handler!(acls::delete_acls),
+        ApiKey::CreateDelegationToken => {
+            handler!(delegation_tokens::create_delegation_token)
+        }
+        ApiKey::RenewDelegationToken => handler!(delegation_tokens::renew_delegation_token),
+        ApiKey::ExpireDelegationToken => handler!(delegation_tokens::expire_delegation_token),
+        ApiKey::DescribeDelegationToken => {
+            handler!(delegation_tokens::describe_delegation_token)
+        }
+        ApiKey::AddRaftVoter => handler!(raft_voters::add_raft_voter),
+        ApiKey::RemoveRaftVoter => handler!(raft_voters::remove_raft_voter),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 
 mod console;
 mod groups;
+mod quotas;
 mod transactions;
 
 use chiplog_tests::command_line::{assert_same, assert_same_but, chiplog};

@@ -1,9 +1,10 @@
-//! Shows: Kafka's kafka-configs changes and describes the settings of topics and brokers while the
-//! node runs, and prints what it prints for Kafka 3.9; what is set holds at once and after a
-//! restart.
+//! Shows: Kafka's kafka-configs changes and describes the settings of topics, brokers and client
+//! metrics while the node runs, and prints what it prints for Kafka 3.9; what is set holds at once
+//! and after a restart.
 
 use std::io;
 
+use chiplog_tests::command_line::{assert_same_but, sorted};
 use chiplog_tests::java::{Run, Tool, run};
 use chiplog_tests::node::{Node, Setup, Target};
 use chiplog_tests::raw::{batch, produce_to};
@@ -223,4 +224,69 @@ fn levels_of_log_lines_change_while_the_node_runs() {
     assert_eq!(refused.exit, 1);
     let reason = "Cannot set the log level of server to LOUD as it is not a supported log level";
     assert!(refused.errors.contains(reason), "{refused:?}");
+}
+
+#[test]
+fn subscriptions_to_client_metrics_are_kept_listed_and_deleted() {
+    let mut node = Node::start();
+    let metrics = |node: &Node, arguments: &[&str]| {
+        let bootstrap = node.bootstrap();
+        let to = ["--bootstrap-server", &bootstrap];
+        run(Tool::ClientMetrics, &[&to[..], arguments].concat())
+    };
+    let says = |node: &Node, arguments: &[&str], expected: &str| {
+        reach(expected, SOON, || {
+            (metrics(node, arguments).succeeded() == expected).then_some(())
+        });
+    };
+    says(&node, &["--list"], "\n");
+    let words = [
+        "--metrics",
+        "a,b",
+        "--interval",
+        "1000",
+        "--match",
+        "client_id=x",
+    ];
+    let set = metrics(
+        &node,
+        &[&["--alter", "--name", "slow"], &words[..]].concat(),
+    );
+    assert_eq!(set.succeeded(), "Altered client metrics config for slow.\n");
+    metrics(&node, &["--alter", "--name", "all", "--metrics", "*"]).succeeded();
+    let refused = metrics(&node, &["--alter", "--name", "bad", "--interval", "10"]);
+    assert_eq!(
+        (refused.exit, &*refused.output),
+        (
+            1,
+            "Error while executing client metrics command : Invalid value 10 for interval.ms, \
+             interval must be between 100 and 3600000 (1 hour)\n"
+        )
+    );
+    let of_all = "Client metrics configs for all are:\n  metrics=*\n";
+    let of_slow = "Client metrics configs for slow are:\n  interval.ms=1000\n  match=client_id=x\n  \
+                   metrics=a,b\n";
+    for round in ["set", "after a restart"] {
+        let listed = reach(round, SOON, || {
+            let listed = metrics(&node, &["--list"]).succeeded();
+            (listed.lines().count() == 2).then_some(listed)
+        });
+        assert_eq!(sorted(&listed), "all\nslow");
+        says(&node, &["--describe", "--name", "all"], of_all);
+        says(&node, &["--describe", "--name", "slow"], of_slow);
+        if round == "set" {
+            node.stop();
+            node.start_again();
+        }
+    }
+    let bootstrap = node.bootstrap();
+    let all = ["--describe", "--entity-type", "client-metrics"];
+    let all = [&["--bootstrap-server", &bootstrap], &all[..]].concat();
+    assert_same_but(Tool::Configs, "configs", &all, sorted);
+    let gone = metrics(&node, &["--delete", "--name", "slow"]);
+    assert_eq!(
+        gone.succeeded(),
+        "Deleted client metrics config for slow.\n"
+    );
+    says(&node, &["--list"], "all\n");
 }

@@ -27,6 +27,7 @@ mod metadata_survives;
 mod record_formats;
 mod retention;
 mod round_trip;
+mod security;
 mod streams_reset;
 mod swap;
 mod topics;

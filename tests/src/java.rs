@@ -52,6 +52,8 @@ pub enum Tool {
     DeleteRecords,
     /// `kafka-features`
     Features,
+    /// `kafka-client-metrics`
+    ClientMetrics,
     /// `kafka-leader-election`
     LeaderElection,
     /// `kafka-log-dirs`
@@ -86,6 +88,7 @@ impl Tool {
             Tool::VerifiableProducer => "org.apache.kafka.tools.VerifiableProducer",
             Tool::DeleteRecords => "org.apache.kafka.tools.DeleteRecordsCommand",
             Tool::Features => "org.apache.kafka.tools.FeatureCommand",
+            Tool::ClientMetrics => "org.apache.kafka.tools.ClientMetricsCommand",
             Tool::LeaderElection => "org.apache.kafka.tools.LeaderElectionCommand",
             Tool::LogDirs => "org.apache.kafka.tools.LogDirsCommand",
             Tool::MetadataQuorum => "org.apache.kafka.tools.MetadataQuorumCommand",

@@ -5,8 +5,10 @@ mod additions;
 mod entity;
 mod quotas;
 mod resources;
+mod scram;
 
 use std::io::{self, Write};
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -200,13 +202,17 @@ fn check(options: &Options) -> Result<Vec<Entity>, Failure> {
     let has_default = entities.iter().any(|entity| entity.is_default());
     for entity in entities.iter().filter(|entity| entity.is_named()) {
         let name = entity.name.as_deref().unwrap_or_default();
-        let is_broker = matches!(entity.kind, EntityType::Brokers | EntityType::BrokerLoggers);
-        if is_broker && name.parse::<i32>().is_err() {
-            return Err(Failure::usage(format!(
-                "The entity name for {} must be a valid integer broker id, but it is: {name}",
-                kind.plural()
-            )));
-        }
+        let fault = match entity.kind {
+            EntityType::Brokers | EntityType::BrokerLoggers if name.parse::<i32>().is_err() => {
+                "integer broker id"
+            }
+            EntityType::Ips if (name, 0).to_socket_addrs().is_err() => "IP or resolvable host",
+            _ => continue,
+        };
+        return Err(Failure::usage(format!(
+            "The entity name for {} must be a valid {fault}, but it is: {name}",
+            kind.plural()
+        )));
     }
     let plurals: Vec<&str> = entities.iter().map(|entity| entity.kind.plural()).collect();
     if options.describe && kind == EntityType::BrokerLoggers && !has_name {

@@ -1,5 +1,4 @@
-//! DescribeUserScramCredentials: which users have a SCRAM credential (KIP-554). This node keeps
-//! those that another one left, and lets nobody in by them yet.
+//! DescribeUserScramCredentials: which users have a SCRAM credential (KIP-554).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

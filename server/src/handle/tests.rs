@@ -209,7 +209,55 @@ const SHOWN_BY: &[(ApiKey, &[&str])] = &[
     ),
     (
         ApiKey::DescribeUserScramCredentials,
-        &["administration::client_quotas_are_set_described_and_outlive_the_node"],
+        &["security::scram_credentials_are_set_described_and_outlive_the_node"],
+    ),
+    (
+        ApiKey::AlterUserScramCredentials,
+        &["security::scram_credentials_are_set_described_and_outlive_the_node"],
+    ),
+    (
+        ApiKey::SaslHandshake,
+        &["security::what_is_off_is_answered_as_kafka_answers_it"],
+    ),
+    (
+        ApiKey::SaslAuthenticate,
+        &["security::what_is_off_is_answered_as_kafka_answers_it"],
+    ),
+    (
+        ApiKey::DescribeAcls,
+        &["security::what_is_off_is_answered_as_kafka_answers_it"],
+    ),
+    (
+        ApiKey::CreateAcls,
+        &["security::what_is_off_is_answered_as_kafka_answers_it"],
+    ),
+    (
+        ApiKey::DeleteAcls,
+        &["security::what_is_off_is_answered_as_kafka_answers_it"],
+    ),
+    (
+        ApiKey::CreateDelegationToken,
+        &["security::what_is_off_is_answered_as_kafka_answers_it"],
+    ),
+    (
+        ApiKey::RenewDelegationToken,
+        &["security::what_is_off_is_answered_as_kafka_answers_it"],
+    ),
+    (
+        ApiKey::ExpireDelegationToken,
+        &["security::what_is_off_is_answered_as_kafka_answers_it"],
+    ),
+    (
+        ApiKey::DescribeDelegationToken,
+        &["security::what_is_off_is_answered_as_kafka_answers_it"],
+    ),
+    (
+        ApiKey::ListClientMetricsResources,
+        &["configs::subscriptions_to_client_metrics_are_kept_listed_and_deleted"],
+    ),
+    (
+        ApiKey::RemoveRaftVoter,
+        &["security::the_quorums_voter_is_neither_removed_nor_given_company"],
     ),
     (
         ApiKey::DescribeQuorum,
@@ -252,6 +300,10 @@ const NOT_SHOWN: &[(ApiKey, &str)] = &[
         "answers UNSUPPORTED_VERSION, as a broker of Kafka 3.9 with its default settings",
     ),
     (
+        ApiKey::AddRaftVoter,
+        "refused as RemoveRaftVoter is: a quorum of one with its voter in the settings",
+    ),
+    (
         ApiKey::UnregisterBroker,
         "the decision has unit tests; a single node can only refuse",
     ),
@@ -282,40 +334,13 @@ const NOT_SERVED: &[(&[ApiKey], &str)] = &[
             ApiKey::BeginQuorumEpoch,
             ApiKey::EndQuorumEpoch,
             ApiKey::FetchSnapshot,
-            ApiKey::AddRaftVoter,
-            ApiKey::RemoveRaftVoter,
             ApiKey::UpdateRaftVoter,
         ],
         "between nodes of a KRaft quorum: this node is a quorum of one",
     ),
     (
-        &[
-            ApiKey::SaslHandshake,
-            ApiKey::SaslAuthenticate,
-            ApiKey::AlterUserScramCredentials,
-        ],
-        "authentication: not yet",
-    ),
-    (
-        &[ApiKey::DescribeAcls, ApiKey::CreateAcls, ApiKey::DeleteAcls],
-        "authorization: not yet",
-    ),
-    (
-        &[
-            ApiKey::CreateDelegationToken,
-            ApiKey::RenewDelegationToken,
-            ApiKey::ExpireDelegationToken,
-            ApiKey::DescribeDelegationToken,
-        ],
-        "delegation tokens: not yet",
-    ),
-    (
-        &[
-            ApiKey::GetTelemetrySubscriptions,
-            ApiKey::PushTelemetry,
-            ApiKey::ListClientMetricsResources,
-        ],
-        "client metrics (KIP-714) need a plugin in Kafka too: not yet",
+        &[ApiKey::GetTelemetrySubscriptions, ApiKey::PushTelemetry],
+        "client metrics (KIP-714) want a receiver, and Kafka does not advertise them without one either",
     ),
     (
         &[
@@ -337,8 +362,9 @@ const HEAD: &str = "# Compatibility with Kafka 3.9
 
 Made from the API table by a test of `server/src/handle`; `CHIPLOG_WRITE_DOCS=1 cargo test -p
 chiplog-server the_document_says` writes it anew. *Kafka 3.9* is what a broker with ZooKeeper advertises;
-(KRaft) marks APIs that only brokers or controllers of KRaft serve. An API that is served is served
-in all of these versions. The tests named are in `tests/end_to_end/`; besides, every version of every
+(KRaft) marks APIs that only brokers or controllers of KRaft serve. A standalone node advertises exactly
+what a single KRaft node of Kafka 3.9.1 does (`topics::kafka_broker_api_versions_sees_the_ranges_of_kafka_3_9`).
+An API that is served is served in all of these versions. The tests named are in `tests/end_to_end/`; besides, every version of every
 message is encoded and decoded against an independent codec (`protocol/tests`), and `cargo xtask
 clients` runs clients in Python, JavaScript, Go and Java, Kafka Streams and Kafka Connect.
 

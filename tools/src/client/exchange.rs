@@ -58,6 +58,7 @@ macro_rules! exchanges {
 
 exchanges! {
     alter_client_quotas::AlterClientQuotasRequest<'_> => AlterClientQuotasResponse<'static>, AlterClientQuotas, 0..=1;
+    alter_user_scram_credentials::AlterUserScramCredentialsRequest<'_> => AlterUserScramCredentialsResponse<'static>, AlterUserScramCredentials, 0..=0;
     api_versions::ApiVersionsRequest<'_> => ApiVersionsResponse<'static>, ApiVersions, 3..=3;
     create_topics::CreateTopicsRequest<'_> => CreateTopicsResponse<'static>, CreateTopics, 2..=7;
     create_partitions::CreatePartitionsRequest<'_> => CreatePartitionsResponse<'static>, CreatePartitions, 0..=3;

@@ -1,23 +1,20 @@
-//! Quotas of users, clients and addresses, and the SCRAM credentials of users as far as they can
-//! be seen.
+//! Quotas of users, clients and addresses.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 
 use controller::config_key::java_double;
+use controller::scram_formatter::ScramMechanism;
 use protocol::messages::alter_client_quotas::{
     AlterClientQuotasRequest, OpData, RequestEntityData, RequestEntryData,
 };
 use protocol::messages::describe_client_quotas::{
     ComponentData, DescribeClientQuotasRequest, EntryData,
 };
-use protocol::messages::describe_user_scram_credentials::{
-    DescribeUserScramCredentialsRequest, UserName,
-};
 use serde_json::{Value, json};
 
-use super::Options;
 use super::entity::{Entity, EntityType};
+use super::{Options, scram};
 use crate::client::{Client, Error};
 use crate::failure::Failure;
 use crate::java_order::{java_hash, map_order};
@@ -29,7 +26,6 @@ const DEFAULT: i8 = 1;
 /// Every entity of its type that has a name or is the default.
 const SPECIFIED: i8 = 2;
 
-const SCRAM: [&str; 2] = ["SCRAM-SHA-256", "SCRAM-SHA-512"];
 const OF_CLIENTS: [&str; 4] = [
     "consumer_byte_rate",
     "controller_mutation_rate",
@@ -46,8 +42,17 @@ pub fn describe(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let quotas = quotas(client, entities)?;
+    let of_users = entities
+        .iter()
+        .all(|entity| entity.kind == EntityType::Users);
+    let names_default = entities.iter().any(Entity::is_default);
+    let has_credentials = of_users && !names_default;
+    let user = entities[0].name.as_deref();
     if options.output.is_json() {
-        let rows: Vec<Value> = quotas.iter().map(json_of).collect();
+        let mut rows: Vec<Value> = quotas.iter().map(json_of).collect();
+        if has_credentials {
+            rows.extend(scram::described(client, user)?);
+        }
         writeln!(out, "{}", json!(rows))?;
         return Ok(());
     }
@@ -78,22 +83,40 @@ pub fn describe(
             values.collect::<Vec<String>>().join(", ")
         )?;
     }
-    let of_users = entities[0].kind == EntityType::Users;
-    let names_default = entities.iter().any(Entity::is_default);
-    if entities.len() == 1 && of_users && !names_default {
-        describe_credentials(client, entities[0].name.as_deref(), out)?;
+    match has_credentials {
+        true => scram::describe(client, user, out),
+        false => Ok(()),
     }
-    Ok(())
 }
 
-/// Sets and removes quotas of one entity.
+/// What of a user or a client is altered: both at once are not.
+enum Kind {
+    Quotas,
+    Credentials,
+}
+
+/// Sets and removes quotas of one entity, or credentials of a user.
 pub fn alter(
     client: &mut Client,
     entities: &[Entity],
     additions: &BTreeMap<String, String>,
     deletions: &[String],
 ) -> Result<(), Failure> {
-    check_keys(entities, additions, deletions)?;
+    match kind_of_change(entities, additions, deletions)? {
+        Kind::Quotas => alter_quotas(client, entities, additions, deletions),
+        Kind::Credentials => {
+            let user = entities[0].name.as_deref().unwrap_or_default();
+            scram::alter(client, user, additions, deletions)
+        }
+    }
+}
+
+fn alter_quotas(
+    client: &mut Client,
+    entities: &[Entity],
+    additions: &BTreeMap<String, String>,
+    deletions: &[String],
+) -> Result<(), Failure> {
     let old = quotas(client, entities)?;
     let is_old = |key: &str| {
         let mut values = old.first().into_iter().flat_map(|entry| &entry.values);
@@ -154,39 +177,70 @@ pub fn alter(
     Ok(())
 }
 
-fn check_keys(
+/// What is given is for quotas, or for credentials.
+fn kind_of_change(
     entities: &[Entity],
     additions: &BTreeMap<String, String>,
     deletions: &[String],
-) -> Result<(), Failure> {
-    let of_addresses = entities[0].kind == EntityType::Ips;
-    let known: &[&str] = if of_addresses {
-        &OF_ADDRESSES
-    } else {
-        &OF_CLIENTS
+) -> Result<Kind, Failure> {
+    let keys = || additions.keys().chain(deletions).map(String::as_str);
+    let is_scram = |key: &str| ScramMechanism::from_name(key).is_some();
+    if entities[0].kind == EntityType::Ips {
+        let unknown: Vec<&str> = keys().filter(|key| !OF_ADDRESSES.contains(key)).collect();
+        return match unknown.is_empty() {
+            true => Ok(Kind::Quotas),
+            false => Err(Failure::usage(format!(
+                "Only connection quota configs can be added for 'ips' using --bootstrap-server. \
+                 Unexpected config names: {}",
+                unknown.join(",")
+            ))),
+        };
+    }
+    let of_a_client = entities.len() == 2 || entities[0].kind == EntityType::Clients;
+    let is_unknown = |key: &&str| !OF_CLIENTS.contains(key) && (of_a_client || !is_scram(key));
+    let (what, whose) = match of_a_client {
+        true => ("quota", "clients"),
+        false => ("quota and SCRAM credential", "users"),
     };
-    let keys = additions.keys().chain(deletions).map(String::as_str);
-    let unknown: Vec<&str> = keys.filter(|key| !known.contains(key)).collect();
-    if unknown.iter().any(|key| SCRAM.contains(key)) {
+    let refuse = |done: &str, collection: &str, unknown: &[&str]| {
+        let unknown = unknown.join(", ");
+        Failure::usage(format!(
+            "Only {what} configs can be {done} for '{whose}' using --bootstrap-server. \
+             Unexpected config names: {collection}({unknown})"
+        ))
+    };
+    let unknown: Vec<&str> = additions
+        .keys()
+        .map(|key| &**key)
+        .filter(is_unknown)
+        .collect();
+    if !unknown.is_empty() {
+        return Err(refuse("added", "Set", &unknown));
+    }
+    let unknown: Vec<&str> = deletions
+        .iter()
+        .map(|key| &**key)
+        .filter(is_unknown)
+        .collect();
+    if !unknown.is_empty() {
+        return Err(refuse("deleted", "ArrayBuffer", &unknown));
+    }
+    if !keys().any(is_scram) {
+        return Ok(Kind::Quotas);
+    }
+    if entities[0].is_default() {
         return Err(Failure::usage(
-            "SCRAM credentials cannot be altered with this tool",
+            "The use of --entity-default or --user-defaults is not allowed with User SCRAM \
+             Credentials using --bootstrap-server.",
         ));
     }
-    if unknown.is_empty() {
-        return Ok(());
+    match keys().all(is_scram) {
+        true => Ok(Kind::Credentials),
+        false => Err(Failure::usage(
+            "Cannot alter both quota and SCRAM credential configs simultaneously for 'users' using \
+             --bootstrap-server.",
+        )),
     }
-    let unknown = unknown.join(",");
-    Err(Failure::usage(match of_addresses {
-        true => format!(
-            "Only connection quota configs can be added for 'ips' using --bootstrap-server. \
-             Unexpected config names: {unknown}"
-        ),
-        false => format!(
-            "Only quota configs can be added for '{}' using --bootstrap-server. Unexpected \
-             config names: {unknown}",
-            entities[0].kind.plural()
-        ),
-    }))
 }
 
 fn quotas(client: &mut Client, entities: &[Entity]) -> Result<Vec<EntryData<'static>>, Failure> {
@@ -217,36 +271,6 @@ fn quotas(client: &mut Client, entities: &[Entity]) -> Result<Vec<EntryData<'sta
         });
         hashes.fold(31, i32::wrapping_add)
     }))
-}
-
-fn describe_credentials(
-    client: &mut Client,
-    user: Option<&str>,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let request = DescribeUserScramCredentialsRequest {
-        users: user.map(|name| vec![UserName { name: name.into() }]),
-    };
-    let answer = client.retried(|client| client.ask_any(&request))?;
-    Error::check(answer.error_code, answer.error_message)?;
-    for result in answer.results {
-        let found = match Error::check(result.error_code, result.error_message) {
-            Ok(()) => result.credential_infos,
-            // It has none.
-            Err(_) => continue,
-        };
-        let infos = found.iter().map(|info| {
-            let mechanism = SCRAM.get(info.mechanism as usize - 1).unwrap_or(&"UNKNOWN");
-            format!("{mechanism}=iterations={}", info.iterations)
-        });
-        writeln!(
-            out,
-            "SCRAM credential configs for user-principal '{}' are {}",
-            result.user,
-            infos.collect::<Vec<String>>().join(", ")
-        )?;
-    }
-    Ok(())
 }
 
 fn json_of(quota: &EntryData<'_>) -> Value {
