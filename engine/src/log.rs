@@ -289,12 +289,6 @@ impl Log {
         sealed + u64::from(self.segments.active.end.0)
     }
 
-    /// Where the segment that holds an offset ends: no read that begins there goes further.
-    pub fn segment_end(&self, offset: Offset) -> Offset {
-        let at = self.segments.floor(offset);
-        self.segments.next_base(at).unwrap_or(self.log_end)
-    }
-
     /// Base offset of the first segment; below the log's start if that lies within a segment.
     pub fn first_segment_offset(&self) -> Offset {
         self.segments.first_base()

@@ -1,6 +1,7 @@
 //! What a read gives: a stretch of a segment's file, to be sent without copying.
 
 use crate::disk;
+use protocol::ids::Offset;
 use ring::buffer::Buffer;
 use ring::file::File;
 use std::io;
@@ -16,6 +17,8 @@ pub struct LogSlice {
     pub len: u32,
     /// Not even the first batch is whole: more bytes were not allowed.
     pub first_batch_incomplete: bool,
+    /// Where the segment ends: every record in the slice is below.
+    pub segment_end: Offset,
 }
 
 impl LogSlice {
@@ -25,6 +28,7 @@ impl LogSlice {
             position: 0,
             len: 0,
             first_batch_incomplete: false,
+            segment_end: Offset(0),
         }
     }
 

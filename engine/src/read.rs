@@ -105,6 +105,8 @@ struct ActiveView {
 /// One segment, on the way to an answer.
 struct Place {
     base: Offset,
+    /// Where the next segment begins, or the log ends.
+    next_base: Offset,
     file: File,
     end: Position,
     start: Position,
@@ -150,6 +152,7 @@ impl Log {
             position: u64::from(first.position.0),
             len: bytes,
             first_batch_incomplete: bytes > 0 && bytes < first.bytes,
+            segment_end: self.log_end,
         };
         let boundary = active.tail.boundary_before(first.position + bytes);
         if let Some(boundary) = boundary.filter(|b| *b > first.position) {
@@ -166,7 +169,8 @@ impl Log {
             ..
         } = self.read_ends.find(from.offset)?;
         let at = self.segments.floor(from.offset);
-        if from.upper_bound < self.segments.next_base(at).unwrap_or(self.log_end) {
+        let next_base = self.segments.next_base(at).unwrap_or(self.log_end);
+        if from.upper_bound < next_base {
             return None;
         }
         let reach = first.position + from.bytes_max.min(REACH_MAX);
@@ -174,6 +178,7 @@ impl Log {
         let place = match self.segments.sealed.get(at) {
             Some(segment) => Place {
                 base: segment.base_offset,
+                next_base,
                 file: segment.open_file()?,
                 end: segment.end,
                 start,
@@ -181,6 +186,7 @@ impl Log {
             },
             None => Place {
                 base: self.segments.active.base_offset,
+                next_base,
                 file: self.segments.active.file.clone(),
                 end: self.segments.active.end,
                 start,
@@ -273,6 +279,7 @@ impl PendingRead {
             let (base, file) = (*base_offset, file.clone());
             return Ok(Place {
                 base,
+                next_base: self.log_end,
                 file,
                 end: *end,
                 start,
@@ -281,8 +288,10 @@ impl PendingRead {
         };
         let (base, end, file) = (segment.base_offset, segment.end, segment.file().await?);
         let start = segment.floor_position(offset).await?;
+        let next = self.sealed.get(at + 1);
         Ok(Place {
             base,
+            next_base: next.map_or(self.active.base_offset, |next| next.base_offset),
             file,
             end,
             start,
@@ -310,12 +319,7 @@ impl PendingRead {
     /// Up to where the segment may be read.
     async fn limit(&self, at: usize, place: &Place) -> io::Result<Position> {
         let bound = self.from.upper_bound;
-        let next_base = match self.sealed.get(at + 1) {
-            Some(next) => next.base_offset,
-            None if at < self.sealed.len() => self.active.base_offset,
-            None => self.log_end,
-        };
-        if bound >= next_base {
+        if bound >= place.next_base {
             return Ok(place.end);
         }
         let start = match self.sealed.get(at) {
@@ -370,6 +374,7 @@ fn cut(
         position: u64::from(first.position.0),
         len: bytes,
         first_batch_incomplete: bytes > 0 && bytes < first.bytes,
+        segment_end: place.next_base,
     };
     let end = first.position + bytes;
     // End with a whole batch where that costs little: the reader throws the rest away.

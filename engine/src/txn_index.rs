@@ -80,6 +80,15 @@ impl Log {
 }
 
 impl AbortedLookup {
+    /// Only those with records below `end`.
+    #[must_use]
+    pub fn below(self, end: Offset) -> AbortedLookup {
+        AbortedLookup {
+            upper_bound: self.upper_bound.min(end),
+            ..self
+        }
+    }
+
     /// Whether there is nothing to look up: no segment from there on has aborted transactions.
     pub fn is_empty(&self) -> bool {
         self.sealed.is_empty() && self.active.is_none()

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use engine::LogSlice;
 use engine::{AbortedLookup, AbortedTransaction, EpochEnd};
-use engine::{PendingRead, Read, ReadFrom};
+use engine::{Read, ReadFrom};
 use protocol::error::ErrorCode;
 use protocol::ids::{LeaderEpoch, Offset};
 
@@ -167,7 +167,7 @@ impl ReadQuestion {
 /// What a partition gives as far as memory knows, and what has to be looked up in files.
 struct Planned {
     answer: PartRead,
-    records: Option<Box<PendingRead>>,
+    records: Option<Read>,
     aborted: Option<AbortedLookup>,
 }
 
@@ -281,19 +281,14 @@ impl Reading {
         let read = log
             .read(from)
             .map_err(|error| kafka_error::of_read(&error))?;
-        let reach = upper_bound.min(log.segment_end(part.fetch_offset));
         let aborted = (self.question.isolation == Isolation::ReadCommitted)
-            .then(|| log.aborted_transactions(part.fetch_offset, reach));
-        let (answer, records) = match read {
-            Read::Ready(slice) => (answer.with(slice), None),
-            Read::Pending(plan) => (answer, Some(plan)),
-        };
-        Ok(Planned {
+            .then(|| log.aborted_transactions(part.fetch_offset, upper_bound));
+        let planned = Planned {
             answer,
-            records,
+            records: Some(read),
             aborted,
-        }
-        .without_empty_look_up())
+        };
+        Ok(planned.without_empty_look_up().take_what_is_ready())
     }
 }
 
@@ -318,15 +313,25 @@ impl Planned {
         self
     }
 
+    /// Records from memory are the answer, unless transactions have to be looked up for them.
+    fn take_what_is_ready(self) -> Planned {
+        match (self.records, &self.aborted) {
+            (Some(Read::Ready(slice)), None) => Planned::warm(self.answer.with(slice)),
+            (records, _) => Planned { records, ..self },
+        }
+    }
+
     async fn run(self) -> io::Result<PartRead> {
         let mut answer = self.answer;
-        if let Some(plan) = self.records {
-            answer = answer.with(plan.run().await?);
-        }
+        let Some(records) = self.records else {
+            return Ok(answer);
+        };
+        let slice = records.run().await?;
         if let Some(look_up) = self.aborted {
-            answer.aborted = Some(look_up.run().await?);
+            // Where a segment was compacted the records may come from a later one.
+            answer.aborted = Some(look_up.below(slice.segment_end).run().await?);
         }
-        Ok(answer)
+        Ok(answer.with(slice))
     }
 }
 

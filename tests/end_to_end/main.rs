@@ -20,6 +20,7 @@ mod groups;
 mod hostile_counts;
 mod hostile_input;
 mod idempotence;
+mod isolation;
 mod java_clients;
 mod librdkafka;
 mod log_directories;

@@ -8,7 +8,9 @@
 //! Every node has its own port and its own directory, so tests run side by side. Nothing here
 //! sleeps for a fixed time or tries a failed test again: [`state::reach`] waits for a state.
 
+pub mod batch;
 pub mod command_line;
+pub mod fetched;
 pub mod flights;
 pub mod java;
 pub mod messages;

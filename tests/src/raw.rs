@@ -5,14 +5,12 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+
+use crate::batch::{Batch, Record};
 
 /// An answer that takes longer than this never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Bytes 0 to 16 of a record batch come before its CRC; the CRC itself takes 17 to 20.
-const CRC_AT: usize = 17;
-const CRC_COVERS_FROM: usize = 21;
 
 /// A request body under construction: big-endian, as everything on the wire.
 #[derive(Clone, Debug, Default)]
@@ -310,49 +308,14 @@ pub fn batch(values: &[&[u8]]) -> Vec<u8> {
 
 /// A record batch v2 by the producer and from the sequence number given.
 pub fn batch_by(producer: i64, epoch: i16, sequence: i32, values: &[&[u8]]) -> Vec<u8> {
-    let count = i32::try_from(values.len()).expect("test batches are small");
-    // Brokers forget producers by the time of their last batch, so it must be a time of today.
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("the clock is set");
-    let timestamp_ms = i64::try_from(now.as_millis()).expect("the clock is not mad");
-    let mut records = Body::new();
-    for (delta, value) in values.iter().enumerate() {
-        let delta = i32::try_from(delta).expect("test batches are small");
-        let length = i32::try_from(value.len()).expect("test values are small");
-        let record = Body::new()
-            .i8(0)
-            .varint(0)
-            .varint(delta)
-            .varint(-1)
-            .varint(length);
-        let record = record.raw(value).varint(0);
-        let length = i32::try_from(record.0.len()).expect("test values are small");
-        records = records.varint(length).raw(&record.0);
-    }
-    let covered = Body::new()
-        .i16(0)
-        .i32(count - 1)
-        .i64(timestamp_ms)
-        .i64(timestamp_ms);
-    let covered = covered
-        .i64(producer)
-        .i16(epoch)
-        .i32(sequence)
-        .i32(count)
-        .raw(&records.0);
-    let length = i32::try_from(covered.0.len() + 9).expect("test batches are small");
-    let mut batch = Body::new()
-        .i64(0)
-        .i32(length)
-        .i32(-1)
-        .i8(2)
-        .i32(0)
-        .raw(&covered.0)
-        .0;
-    let crc = crc32c::crc32c(&batch[CRC_COVERS_FROM..]);
-    batch[CRC_AT..CRC_COVERS_FROM].copy_from_slice(&crc.to_be_bytes());
-    batch
+    let batch = Batch {
+        producer,
+        epoch,
+        sequence,
+        ..Batch::PLAIN
+    };
+    let records: Vec<_> = values.iter().map(|value| Record::of_now(value)).collect();
+    batch.of(&records)
 }
 
 /// The body of a Produce request of version 3 or 7, for partition 0 of `topic`.

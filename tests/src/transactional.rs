@@ -1,19 +1,18 @@
 //! A transactional producer by hand: it sends what a client would, in the pieces and at the moments
 //! that a test wants.
 
-use crate::messages::changed;
+use crate::batch::{Batch, Record};
 use crate::node::Node;
-use crate::raw::{Body, Connection, FIND_COORDINATOR, INIT_PRODUCER_ID, batch_by};
+use crate::raw::{Body, Connection, FIND_COORDINATOR, INIT_PRODUCER_ID};
 use crate::state::{SOON, reach};
 
 /// The key of the API AddPartitionsToTxn.
 pub const ADD_PARTITIONS_TO_TXN: i16 = 24;
 /// The key of the API EndTxn.
 pub const END_TXN: i16 = 26;
-const CONCURRENT_TRANSACTIONS: i16 = 51;
-/// Where the attributes of a batch are that hold the bit of a transaction, and the bit.
-const ATTRIBUTES_AT: usize = 22;
-const IS_TRANSACTIONAL: u8 = 0x10;
+/// COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR and
+/// CONCURRENT_TRANSACTIONS.
+const TO_BE_ASKED_AGAIN: [i16; 4] = [14, 15, 16, 51];
 
 /// A producer with a transactional id, and what it was told at its initialisation.
 #[derive(Clone, Debug)]
@@ -62,7 +61,7 @@ impl TransactionalProducer {
             assert_eq!(answer.i32(), count);
             let each = partitions.iter().map(|_| (answer.i32(), answer.i16()));
             let refused = each.filter(|(_, error)| *error != 0).collect::<Vec<_>>();
-            let waits = |(_, error): &(i32, i16)| *error == CONCURRENT_TRANSACTIONS;
+            let waits = |(_, error): &(i32, i16)| TO_BE_ASKED_AGAIN.contains(error);
             assert!(refused.iter().all(waits), "{topic}: {refused:?}");
             refused.is_empty().then_some(())
         });
@@ -70,14 +69,19 @@ impl TransactionalProducer {
 
     /// A batch of its transaction whose sequence numbers begin with `sequence`.
     pub fn batch(&self, sequence: i32, values: &[&[u8]]) -> Vec<u8> {
-        let batch = batch_by(self.producer, self.epoch, sequence, values);
-        self.of_transaction(&batch)
+        let records: Vec<_> = values.iter().map(|value| Record::of_now(value)).collect();
+        self.uncompressed(sequence).of(&records)
     }
 
-    /// `batch`, which is this producer's, as one of its transaction.
-    pub fn of_transaction(&self, batch: &[u8]) -> Vec<u8> {
-        let attributes = batch[ATTRIBUTES_AT] | IS_TRANSACTIONAL;
-        changed(batch, ATTRIBUTES_AT, &[attributes])
+    /// The same without its records.
+    pub fn uncompressed(&self, sequence: i32) -> Batch {
+        Batch {
+            producer: self.producer,
+            epoch: self.epoch,
+            sequence,
+            transactional: true,
+            compressed: false,
+        }
     }
 
     /// The body of a Produce request of version 3 or 7 with a batch for each of some partitions.
@@ -94,9 +98,12 @@ impl TransactionalProducer {
     /// Ends its transaction.
     pub fn end(&self, client: &mut Connection, commits: bool) {
         let body = self.named().i8(i8::from(commits));
-        let mut answer = client.ask(END_TXN, 0, &body);
-        answer.i32(); // throttle time
-        assert_eq!(answer.i16(), 0, "the transaction ends");
+        let error = reach("the coordinator is there", SOON, || {
+            let mut answer = client.ask(END_TXN, 0, &body);
+            answer.i32(); // throttle time
+            Some(answer.i16()).filter(|error| !TO_BE_ASKED_AGAIN.contains(error))
+        });
+        assert_eq!(error, 0, "the transaction ends");
     }
 
     fn named(&self) -> Body {
