@@ -322,7 +322,7 @@ pub(crate) fn second_descriptor(file: &ring::file::File) -> io::Result<File> {
 #[track_caller]
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(test)]
-    fault::before(Location::caller()).map_err(DiskError::at("rename", from))?;
+    fault::before_rename(Location::caller()).map_err(DiskError::at("rename", from))?;
     std::fs::rename(from, to).map_err(DiskError::at("rename", from))
 }
 

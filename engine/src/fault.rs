@@ -73,6 +73,7 @@ thread_local! {
     static WRITE: Cell<Option<Fault>> = const { Cell::new(None) };
     static TRUNCATE: Cell<Option<i32>> = const { Cell::new(None) };
     static COLD: Cell<bool> = const { Cell::new(false) };
+    static MEANWHILE: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
     static PLACES_TAKEN: Cell<bool> = const { Cell::new(false) };
     static WATCHED: RefCell<Option<Watched>> = const { RefCell::new(None) };
 }
@@ -90,6 +91,11 @@ pub(crate) fn set_cold(cold: bool) {
 /// Whether what is read must be taken for not cached.
 pub(crate) fn is_cold() -> bool {
     COLD.get()
+}
+
+/// What happens elsewhere before the next renaming of this thread.
+pub(crate) fn before_next_rename(call: impl FnOnce() + 'static) {
+    MEANWHILE.set(Some(Box::new(call)));
 }
 
 /// From now on too many segments wait for a flush, as this thread sees it.
@@ -189,6 +195,14 @@ pub(crate) fn before_cut(site: &Location<'static>) -> io::Result<()> {
         Some(errno) => Err(io::Error::from_raw_os_error(errno)),
         None => before(site),
     }
+}
+
+/// Before a file is renamed.
+pub(crate) fn before_rename(site: &Location<'static>) -> io::Result<()> {
+    if let Some(call) = MEANWHILE.take() {
+        call();
+    }
+    before(site)
 }
 
 /// Before a call of `disk`.

@@ -4,9 +4,14 @@
 //! A segment is given up in this order: it is marked as leaving, its files are renamed to
 //! `.deleted` (with a number if need be: `removal`), it is marked as gone. Only then may a replacement stay under the old names for
 //! good, and may the renamed files be removed.
+//!
+//! Invariant: a file is replaced under the segment's name only while the segment has that name:
+//! between the look and the replacement the segment is not given up. Locked by who replaces and by
+//! who gives up, both on helper threads.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 const IN_USE: u8 = 0;
@@ -19,6 +24,8 @@ pub(crate) struct FileStanding {
     state: AtomicU8,
     /// Of the name with `.deleted`; known before the segment leaves.
     number: AtomicU32,
+    /// Nothing is to be replaced under the names any more.
+    fixed: Mutex<bool>,
 }
 
 impl FileStanding {
@@ -27,8 +34,24 @@ impl FileStanding {
         self.state.load(Ordering::Acquire) == IN_USE
     }
 
+    /// Has `replace` put another file in the place of one of the segment's, unless the names are
+    /// not the segment's alone any more.
+    pub(crate) fn replace(&self, replace: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let fixed = self.fixed.lock().expect("nobody panics with it");
+        match *fixed {
+            true => Ok(()),
+            false => replace(),
+        }
+    }
+
+    /// From now on nothing is replaced: somebody else is about to write to the files.
+    pub(crate) fn fix(&self) {
+        *self.fixed.lock().expect("nobody panics with it") = true;
+    }
+
     /// The files are about to be renamed, to `.deleted` with this number.
     pub(crate) fn leave(&self, number: u32) {
+        self.fix();
         self.number.store(number, Ordering::Relaxed);
         self.state.store(LEAVING, Ordering::Release);
     }
@@ -90,5 +113,6 @@ mod tests {
         assert_eq!(read().unwrap(), "old");
         fs::remove_file(&deleted).unwrap();
         assert_eq!(read().unwrap_err().kind(), io::ErrorKind::NotFound);
+        standing.replace(|| unreachable!()).unwrap();
     }
 }

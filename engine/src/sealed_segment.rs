@@ -308,9 +308,8 @@ impl SealedSegment {
         tracing::warn!(segment = %path.display(), "an index is damaged; building it anew");
         let (offsets, times) = self.build_indexes_blocking()?;
         for (kind, entries) in [(Kind::OffsetIndex, &offsets), (Kind::TimeIndex, &times)] {
-            if self.standing.is_in_use() {
-                crate::atomic_file::replace_derived(&self.path(kind), entries)?;
-            }
+            self.standing
+                .replace(|| crate::atomic_file::replace_derived(&self.path(kind), entries))?;
         }
         let times = self.time_index.set_rebuilt(times);
         Ok((self.offset_index.set_rebuilt(offsets), times))

@@ -86,7 +86,11 @@ impl Log {
         IndexEnds::of(active).store_blocking(&self.directory)?;
         let at = self.segments.floor(target);
         let (base, end) = match self.segments.sealed.get(at) {
-            Some(segment) => (segment.base_offset, segment.end),
+            Some(segment) => {
+                // It will be written to; who still reads it as it was must not repair it.
+                segment.standing.fix();
+                (segment.base_offset, segment.end)
+            }
             None => (active.base_offset, active.end),
         };
         let mut removed = Vec::new();

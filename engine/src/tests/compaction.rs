@@ -419,6 +419,50 @@ fn a_stopped_compaction_leaves_nothing_behind() {
     assert!(files.iter().all(|file| file.stage == Stage::Settled));
 }
 
+/// A damaged index is built anew for a reader just when a compacted segment takes its segment's
+/// place: the new segment's index must be its own.
+#[test]
+fn an_index_that_is_repaired_during_the_swap_does_not_become_the_new_segments() {
+    let place = compacted();
+    let mut log = place.open(Left::Closed);
+    random_history(&mut Chance(6), &mut log, 60);
+    let damaged = log.segments.sealed[0].clone();
+    let (path, bytes) = (damaged.path(Kind::OffsetIndex), damaged.index_bytes().0);
+    assert!(bytes > 0);
+    compact_with(&mut log, NOW.0, limits(), |log, swap| {
+        let (swapped, done) = std::sync::mpsc::channel();
+        let elsewhere = Arc::new(std::sync::Mutex::new(None));
+        let theirs = elsewhere.clone();
+        let start = move || {
+            let thread = std::thread::spawn(move || {
+                let outcome = swap.run_blocking();
+                let _ = swapped.send(());
+                outcome
+            });
+            // It comes to its end only if nothing holds it back.
+            let _ = done.recv_timeout(std::time::Duration::from_millis(300));
+            *theirs.lock().unwrap() = Some(thread);
+        };
+        match damaged.standing.is_in_use() {
+            true => {
+                damaged.close_files();
+                std::fs::write(&path, vec![255; bytes])?;
+                crate::fault::before_next_rename(start);
+                damaged.floor_position_blocking(Offset(3))?;
+            }
+            false => start(),
+        }
+        let thread = elsewhere.lock().unwrap().take().unwrap();
+        let (swapped, removal) = thread.join().unwrap()?;
+        log.finish_swap(swapped);
+        removal.run_blocking();
+        Ok(())
+    })
+    .unwrap();
+    log.close().unwrap();
+    verify_indexes(&place.directory);
+}
+
 #[test]
 fn who_began_to_read_before_the_swap_skips_what_was_aborted_then() {
     let place = compacted();
