@@ -66,17 +66,13 @@ segments)
         resident
         echo "open files: $(ls "/proc/$pid/fd" | wc -l)"
     }
-    # A closed segment's file stays open until it is flushed: no more of them at a time than files.
     "$binary" bench produce --bootstrap-server "127.0.0.1:$port" --topic many --create-topic --partitions 100 \
-        --topic-config segment.bytes=200 --record-size 100 --batch-bytes 150 --records 100 >"$data/bench"
-    for made in $(seq 150 150 "$count") "$count"; do
-        share=$((made - ${before:-0}))
-        before=$made
-        "$binary" bench produce --bootstrap-server "127.0.0.1:$port" --topic many --record-size 100 --batch-bytes 150 \
-            --records $((100 * share)) >"$data/bench"
-        kill "$pid"; wait "$pid"
-        [ "$made" = "$count" ] || start >/dev/null
-    done
+        --topic-config segment.bytes=200 --record-size 100 --batch-bytes 150 --records $((100 * (count + 1))) --timeout 900 >"$data/bench"
+    head -1 "$data/bench"
+    resident
+    echo "open files: $(ls "/proc/$pid/fd" | wc -l)"
+    began=$(date +%s.%N); kill "$pid"; wait "$pid"
+    echo "stopped, s: $(echo "$(date +%s.%N) - $began" | bc)"
     echo "segments: $(find "$data/log" -name '*.log' -path '*/many-*' | wc -l)"
     start
     look

@@ -30,8 +30,8 @@ pub(crate) struct Stretch {
 /// Where the entry is that a look-up wants.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found<E> {
-    /// Here it is.
-    Entry(E),
+    /// Here it is, with the one before it if that is in memory.
+    Entry(E, Option<E>),
     /// Every entry is above the target.
     None,
     /// Among the entries that are only in the file.
@@ -158,7 +158,10 @@ impl<E: Entry> ActiveIndex<E> {
         match self.tail.partition_point(below) {
             0 if self.tail_from > 0 => Found::InFile,
             0 => Found::None,
-            after => Found::Entry(self.tail[after - 1]),
+            after => {
+                let before = after.checked_sub(2).map(|before| self.tail[before]);
+                Found::Entry(self.tail[after - 1], before)
+            }
         }
     }
 }
@@ -213,7 +216,11 @@ mod tests {
                         let position = crate::index_entry::floor_position(in_file, target);
                         prop_assert_eq!(position, expected.map_or(Position(0), |e| e.position));
                     }
-                    Found::Entry(found) => prop_assert_eq!(Some(found), expected),
+                    Found::Entry(found, before) => {
+                        prop_assert_eq!(Some(found), expected);
+                        let before_it = before.is_none_or(|before| found.may_follow(&before));
+                        prop_assert!(before_it);
+                    }
                     Found::None => prop_assert_eq!(None, expected),
                 }
             }

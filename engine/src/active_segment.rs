@@ -6,13 +6,14 @@
 use crate::active_index::{ActiveIndex, Found};
 use crate::config::LogConfig;
 use crate::hot_tail::{HotTail, TailBatch};
-use crate::index_entry::{OffsetEntry, TimeEntry, boundary_before, relative_to_search};
+use crate::index_entry::{Floor, OffsetEntry, TimeEntry, boundary_before, relative_to_search};
 use crate::index_map::IndexMap;
 use crate::index_rule::{IndexRule, Indexed};
 use crate::reserve::Reserve;
 use protocol::ids::{Offset, Position, TimestampMs};
 use ring::file::File;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A batch that was written.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,9 @@ pub(crate) struct ActiveSegment {
     pub(crate) time_index: ActiveIndex<TimeEntry>,
     /// What of the offset index is not in memory, for readers.
     pub(crate) index_in_file: Arc<IndexMap>,
+    /// A look-up has found that an entry of its indexes is wrong: they are made anew when it is
+    /// closed.
+    pub(crate) index_doubt: Arc<AtomicBool>,
     pub(crate) rule: IndexRule,
     pub(crate) age: Age,
     /// Length of its index of aborted transactions.
@@ -56,7 +60,7 @@ pub(crate) struct Age {
 #[derive(Clone, Debug)]
 pub(crate) enum Start {
     /// At a batch's beginning.
-    At(Position),
+    At(Floor),
     /// Where the part of the index says that is not in memory.
     InFile,
 }
@@ -97,6 +101,7 @@ impl ActiveSegment {
             offset_index: ActiveIndex::new(config.index_bytes_max),
             time_index: ActiveIndex::new(config.index_bytes_max),
             index_in_file: Arc::new(IndexMap::new(0)),
+            index_doubt: Arc::default(),
             rule: IndexRule::new(base_offset, config.index_interval_bytes),
             age: Age::new(now, config),
             txn_index_bytes: 0,
@@ -139,8 +144,8 @@ impl ActiveSegment {
     pub(crate) fn start_of(&self, offset: Offset) -> Start {
         let target = relative_to_search(offset, self.base_offset);
         match self.offset_index.floor(|e| e.relative_offset <= target) {
-            Found::Entry(entry) => Start::At(entry.position),
-            Found::None => Start::At(Position::ZERO),
+            Found::Entry(entry, before) => Start::At(Floor::of(entry, before)),
+            Found::None => Start::At(Floor::BEGINNING),
             Found::InFile => Start::InFile,
         }
     }
@@ -149,7 +154,7 @@ impl ActiveSegment {
     /// memory or mapped.
     pub(crate) fn boundary_before(&self, position: Position) -> Option<Position> {
         match self.offset_index.floor(|e| e.position <= position) {
-            Found::Entry(entry) => Some(entry.position),
+            Found::Entry(entry, _) => Some(entry.position),
             Found::None => None,
             Found::InFile => boundary_before(&self.index_in_file.entries()?, position),
         }

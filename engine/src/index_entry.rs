@@ -159,13 +159,60 @@ pub(crate) fn is_sound<E: Entry>(bytes: &[u8]) -> bool {
     true
 }
 
-/// Where to begin looking for the batch with `target`: the position of the last batch that the
-/// index knows to end at or before it.
-pub(crate) fn floor_position(entries: &[u8], target: u32) -> Position {
-    match count_while::<OffsetEntry>(entries, |e| e.relative_offset <= target) {
-        0 => Position::ZERO,
-        after => nth::<OffsetEntry>(entries, after - 1).position,
+/// Where a look-up begins, and what the index says of the batch that begins there: a flipped bit may
+/// leave the entries in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Floor {
+    pub(crate) position: Position,
+    /// It ends behind this offset, that of the entry before, relative to the segment's base.
+    pub(crate) after: Option<u32>,
+    /// It ends at this one; before it, where several batches were appended at once, as Kafka's
+    /// followers and its cleaner do.
+    pub(crate) up_to: Option<u32>,
+}
+
+impl Floor {
+    /// The segment's beginning, of which no entry says anything.
+    pub(crate) const BEGINNING: Self = Self {
+        position: Position::ZERO,
+        after: None,
+        up_to: None,
+    };
+
+    pub(crate) fn of(entry: OffsetEntry, before: Option<OffsetEntry>) -> Self {
+        Self {
+            position: entry.position,
+            after: before.map(|before| before.relative_offset),
+            up_to: Some(entry.relative_offset),
+        }
     }
+
+    /// Whether the batch that was found there, which ends with this offset, is the one that the
+    /// index means.
+    pub(crate) fn is_borne_out(&self, last_offset: Offset, base: Offset) -> bool {
+        // A segment's first batch has no entry.
+        let (after, found) = (self.after.unwrap_or(0), last_offset.0.wrapping_sub(base.0));
+        self.up_to
+            .is_none_or(|up_to| (i64::from(after) + 1..=i64::from(up_to)).contains(&found))
+    }
+}
+
+/// Where to begin looking for the batch with `target`: the last batch that the index knows to end
+/// at or before it.
+pub(crate) fn floor(entries: &[u8], target: u32) -> Floor {
+    let after = count_while::<OffsetEntry>(entries, |e| e.relative_offset <= target);
+    match after.checked_sub(1) {
+        None => Floor::BEGINNING,
+        Some(at) => Floor::of(
+            nth(entries, at),
+            at.checked_sub(1).map(|before| nth(entries, before)),
+        ),
+    }
+}
+
+/// The same, as a position.
+pub(crate) fn floor_position(entries: &[u8], target: u32) -> Position {
+    floor(entries, target).position
 }
 
 /// The last beginning of a batch, up to `position`, that the index knows.
@@ -174,9 +221,11 @@ pub(crate) fn boundary_before(entries: &[u8], position: Position) -> Option<Posi
     Some(nth::<OffsetEntry>(entries, after.checked_sub(1)?).position)
 }
 
-/// The last entry whose timestamp is at or below `target`.
+/// The last entry whose timestamp is below `target`: up to its offset no record is as late. One of
+/// that very timestamp would do if it is right, but to see that it names the first of several batches
+/// takes a walk from the entry before.
 pub(crate) fn floor_time(entries: &[u8], target: TimestampMs) -> Option<TimeEntry> {
-    let after = count_while::<TimeEntry>(entries, |e| e.timestamp <= target);
+    let after = count_while::<TimeEntry>(entries, |e| e.timestamp < target);
     Some(nth(entries, after.checked_sub(1)?))
 }
 
@@ -261,7 +310,7 @@ mod tests {
             let walked = offsets.iter().rev().find(|e| e.relative_offset <= target);
             let expected = walked.map_or(Position::ZERO, |e| e.position);
             prop_assert_eq!(floor_position(&encoded(&offsets), target), expected);
-            let walked = times.iter().rev().find(|e| e.timestamp.0 <= time).copied();
+            let walked = times.iter().rev().find(|e| e.timestamp.0 < time).copied();
             prop_assert_eq!(floor_time(&encoded(&times), TimestampMs(time)), walked);
             prop_assert!(is_sound::<OffsetEntry>(&encoded(&offsets)));
             prop_assert!(is_sound::<TimeEntry>(&encoded(&times)));

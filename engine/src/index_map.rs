@@ -13,12 +13,14 @@ use std::fs::File;
 use std::io;
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// The first `bytes` of an index file.
 #[derive(Debug)]
 pub(crate) struct IndexMap {
-    bytes: usize,
+    /// Another number only once the index was made anew.
+    bytes: AtomicUsize,
     content: Mutex<Option<Arc<Content>>>,
 }
 
@@ -37,19 +39,19 @@ impl IndexMap {
     /// Of a file's first `bytes`; nothing is opened yet.
     pub(crate) fn new(bytes: usize) -> Self {
         Self {
-            bytes,
+            bytes: AtomicUsize::new(bytes),
             content: Mutex::new(None),
         }
     }
 
     /// How long the part is.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// The entries, if they are mapped.
     pub(crate) fn entries(&self) -> Option<Entries> {
-        if self.bytes == 0 {
+        if self.bytes() == 0 {
             return Some(Entries(None));
         }
         let content = self.content.lock().expect("nobody panics with it");
@@ -71,12 +73,13 @@ impl IndexMap {
 
     /// The same of a file that is open.
     pub(crate) fn map_file<E: Entry>(&self, file: &File) -> io::Result<Option<Entries>> {
-        if disk::length(file)? < self.bytes as u64 {
+        let bytes = self.bytes();
+        if disk::length(file)? < bytes as u64 {
             return Ok(None);
         }
         // SAFETY: an index file is never shortened or rewritten below a length that was mapped
         // (the invariant above); other processes are kept out by the directory's lock.
-        let map = unsafe { MmapOptions::new().len(self.bytes).populate().map(file)? };
+        let map = unsafe { MmapOptions::new().len(bytes).populate().map(file)? };
         if !is_sound::<E>(&map) {
             return Ok(None);
         }
@@ -85,6 +88,7 @@ impl IndexMap {
 
     /// Takes entries that were made from the segment, in place of a damaged file.
     pub(crate) fn set_rebuilt(&self, entries: Vec<u8>) -> Entries {
+        self.bytes.store(entries.len(), Ordering::Relaxed);
         self.set(Content::Rebuilt(entries))
     }
 

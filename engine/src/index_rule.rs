@@ -65,6 +65,11 @@ impl IndexRule {
         self.interval_bytes = interval_bytes;
     }
 
+    /// `index.interval.bytes`.
+    pub(crate) fn interval_bytes(&self) -> u32 {
+        self.interval_bytes
+    }
+
     /// A batch is written. Its offsets must be relative to the segment's base.
     pub(crate) fn note(&mut self, batch: &Indexed) -> NewEntries {
         self.note_timestamp(batch.max_timestamp, batch.last_offset);

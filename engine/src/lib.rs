@@ -41,6 +41,7 @@ mod flush;
 mod hot_tail;
 mod index_entry;
 mod index_map;
+mod index_repair;
 mod index_rule;
 mod last_batch;
 mod leader_epochs;

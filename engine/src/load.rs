@@ -5,7 +5,7 @@
 //! the last index entry; after an unclean one every segment from the recovery point on is checked (`repair`).
 
 use crate::active_index::ActiveIndex;
-use crate::active_segment::{ActiveSegment, Age};
+use crate::active_segment::{ActiveSegment, Age, Start};
 use crate::atomic_file;
 use crate::checkpoint;
 use crate::config::LogConfig;
@@ -13,7 +13,9 @@ use crate::directory_health::DirectoryHealth;
 use crate::disk;
 use crate::file_name::{self, FileName, Kind, Stage};
 use crate::hot_tail::HotTail;
+use crate::index_entry::{OffsetEntry, floor_position};
 use crate::index_map::IndexMap;
+use crate::index_repair::Batches;
 use crate::index_rule::IndexRule;
 use crate::last_batch::{first_timestamp, last_batch};
 use crate::leader_epochs::LeaderEpochs;
@@ -288,11 +290,13 @@ impl Loader {
                 base,
             ));
         };
+        let path = self.path(base, Kind::Log);
         if let Some(opened) = open_active(&self.directory, base, &self.from.config, self.from.now)?
+            && is_last_time_right(&opened.0, &self.path(base, Kind::OffsetIndex))
+                .map_err(OpenError::at(&path))?
         {
             return Ok(opened);
         }
-        let path = self.path(base, Kind::Log);
         tracing::warn!(segment = %path.display(), "the last segment is damaged; checking it");
         self.recover_from(base, false, Offset::ZERO)?;
         open_active(&self.directory, base, &self.from.config, self.from.now)?.ok_or_else(|| {
@@ -324,6 +328,28 @@ impl Loader {
         });
         sealed.collect()
     }
+}
+
+/// Whether the last time entry is borne out by its batch: all that is written later builds on it, and
+/// retention goes by it.
+fn is_last_time_right(active: &ActiveSegment, offset_index: &Path) -> io::Result<bool> {
+    let Some(last) = active.time_index.last() else {
+        return Ok(true);
+    };
+    let offset = active.base_offset + i64::from(last.relative_offset);
+    let start = match active.start_of(offset) {
+        Start::At(floor) => floor.position,
+        Start::InFile => match active.index_in_file.map::<OffsetEntry>(offset_index)? {
+            Some(entries) => floor_position(&entries, last.relative_offset),
+            None => return Ok(false),
+        },
+    };
+    let batches = Batches {
+        file: &active.file,
+        base_offset: active.base_offset,
+        end: active.end,
+    };
+    batches.bear_out_time(&last, start)
 }
 
 /// Opens a segment for writing; also gives the offset after its last batch. `None` if its indexes
@@ -373,6 +399,7 @@ pub(crate) fn open_active(
         file: File::from_std(file),
         end: Position(length),
         index_in_file: Arc::new(IndexMap::new(offset_index.bytes_only_in_file())),
+        index_doubt: Arc::default(),
         offset_index,
         time_index,
         rule,

@@ -7,7 +7,8 @@ use crate::active_index::ActiveIndex;
 use crate::batch_walk::{Located, Walk, find_blocking};
 use crate::disk;
 use crate::file_name::{self, Kind};
-use crate::index_entry::{Entry, floor_position, floor_time, relative_to_search};
+use crate::index_entry::{Entry, floor, floor_time, relative_to_search};
+use crate::index_repair::{self, Batches};
 use crate::log::Log;
 use crate::record_check;
 use crate::sealed_segment::{self, SealedSegment};
@@ -17,6 +18,7 @@ use ring::file::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Which offset is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +73,8 @@ struct ActiveView {
     directory: Arc<Path>,
     file: File,
     end: Position,
-    max_timestamp: (TimestampMs, Offset),
+    max_timestamp: TimestampMs,
+    index_doubt: Arc<AtomicBool>,
     offsets: IndexView,
     times: IndexView,
 }
@@ -119,7 +122,8 @@ impl Log {
             directory: self.directory.clone(),
             file: active.file.clone(),
             end: active.end,
-            max_timestamp: active.rule.max_timestamp(),
+            max_timestamp: active.rule.max_timestamp().0,
+            index_doubt: active.index_doubt.clone(),
             offsets: IndexView::of(&active.offset_index, path(Kind::OffsetIndex)),
             times: IndexView::of(&active.time_index, path(Kind::TimeIndex)),
         }
@@ -153,73 +157,121 @@ impl Search {
     }
 
     fn first_since(&self, target: TimestampMs) -> io::Result<Option<FoundOffset>> {
+        let mut passed_over = None;
         for segment in self.sealed.iter() {
             if segment.largest_timestamp_blocking()? < target {
+                passed_over = Some(segment);
                 continue;
             }
-            let from = segment
-                .floor_time_blocking(target)?
-                .unwrap_or(segment.base_offset);
-            let start = segment.floor_position_blocking(from.max(self.log_start))?;
-            let file = segment.file_blocking()?;
-            let found = scan_since(&file, Walk::new(start, segment.end), self.log_start, target)?;
+            let before = self.first_in_passed_over(passed_over.take(), target)?;
+            let found = match before {
+                None => self.first_in(segment, target)?,
+                before => before,
+            };
             if found.is_some() {
                 return Ok(found);
             }
         }
-        if self.active.largest_timestamp()? < target {
-            return Ok(None);
+        let before = self.first_in_passed_over(passed_over, target)?;
+        if before.is_some() || self.active.largest_timestamp()? < target {
+            return Ok(before);
         }
+        self.first_in_active(target)
+    }
+
+    fn first_in_active(&self, target: TimestampMs) -> io::Result<Option<FoundOffset>> {
         let from = self.active.floor_time(target)?.max(self.log_start);
         let walk = Walk::new(self.active.floor_position(from)?, self.active.end);
         scan_since(&self.active.file, walk, self.log_start, target)
+    }
+
+    /// The segment just before the answer, if it was passed over by right: what its index ends with
+    /// is held against its batches, which would take too long for all segments.
+    fn first_in_passed_over(
+        &self,
+        segment: Option<&Arc<SealedSegment>>,
+        target: TimestampMs,
+    ) -> io::Result<Option<FoundOffset>> {
+        match segment {
+            Some(segment) if segment.checked_timestamp_blocking()? >= target => {
+                self.first_in(segment, target)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn first_in(
+        &self,
+        segment: &Arc<SealedSegment>,
+        target: TimestampMs,
+    ) -> io::Result<Option<FoundOffset>> {
+        let from = segment
+            .floor_time_blocking(target)?
+            .unwrap_or(segment.base_offset);
+        let start = segment.floor_position_blocking(from.max(self.log_start))?;
+        let file = segment.file_blocking()?;
+        scan_since(&file, Walk::new(start, segment.end), self.log_start, target)
     }
 
     fn of_max_timestamp(&self) -> io::Result<Option<FoundOffset>> {
         let (mut best, mut owner) = (self.active.max_timestamp, None);
         for segment in self.sealed.iter().rev() {
             let candidate = segment.max_timestamp_blocking()?;
-            if candidate.0 >= best.0 {
+            if candidate >= best {
                 (best, owner) = (candidate, Some(segment));
             }
         }
-        let (timestamp, offset) = best;
-        if timestamp < TimestampMs(0) {
-            return Ok(None);
+        match owner {
+            _ if best < TimestampMs(0) => Ok(None),
+            Some(segment) => self.first_in(segment, best),
+            None => self.first_in_active(best),
         }
-        let (file, walk) = match owner {
-            Some(segment) => {
-                let start = segment.floor_position_blocking(offset)?;
-                (segment.file_blocking()?, Walk::new(start, segment.end))
-            }
-            None => {
-                let start = self.active.floor_position(offset)?;
-                (self.active.file.clone(), Walk::new(start, self.active.end))
-            }
-        };
-        scan_since(&file, walk, self.log_start, timestamp)
     }
 }
 
 impl ActiveView {
     fn largest_timestamp(&self) -> io::Result<TimestampMs> {
-        if self.max_timestamp.0 >= TimestampMs(0) {
-            return Ok(self.max_timestamp.0);
+        if self.max_timestamp >= TimestampMs(0) {
+            return Ok(self.max_timestamp);
         }
         let path = file_name::path(&self.directory, self.base_offset, Kind::Log);
         sealed_segment::modified(&path)
     }
 
     fn floor_time(&self, target: TimestampMs) -> io::Result<Offset> {
-        let entry = floor_time(&self.times.entries()?, target);
-        Ok(entry.map_or(self.base_offset, |e| {
-            self.base_offset + i64::from(e.relative_offset)
-        }))
+        let Some(entry) = floor_time(&self.times.entries()?, target) else {
+            return Ok(self.base_offset);
+        };
+        let offset = self.base_offset + i64::from(entry.relative_offset);
+        let start = self.floor_position(offset)?;
+        if self.batches().bear_out_time(&entry, start)? {
+            return Ok(offset);
+        }
+        self.doubt(&self.times.path);
+        Ok(self.base_offset)
     }
 
     fn floor_position(&self, offset: Offset) -> io::Result<Position> {
         let target = relative_to_search(offset, self.base_offset);
-        Ok(floor_position(&self.offsets.entries()?, target))
+        let floor = floor(&self.offsets.entries()?, target);
+        if self.batches().bear_out(&floor)? {
+            return Ok(floor.position);
+        }
+        self.doubt(&self.offsets.path);
+        Ok(Position::ZERO)
+    }
+
+    fn batches(&self) -> Batches<&File> {
+        Batches {
+            file: &self.file,
+            base_offset: self.base_offset,
+            end: self.end,
+        }
+    }
+
+    /// An entry is wrong: the search begins at the segment's beginning.
+    fn doubt(&self, index: &Path) {
+        index_repair::doubt(&self.index_doubt, index);
     }
 }
 

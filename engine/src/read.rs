@@ -9,8 +9,9 @@
 use crate::active_segment::Start;
 use crate::batch_walk::{BLOCK_BYTES, Located, Step, Walk};
 use crate::disk;
-use crate::index_entry::{boundary_before, floor_position, relative_to_search};
+use crate::index_entry::{Floor, boundary_before, floor, relative_to_search};
 use crate::index_map::IndexMap;
+use crate::index_repair;
 use crate::log::Log;
 use crate::log_slice::LogSlice;
 use crate::read_ends::{ReadEnd, ReadEnds};
@@ -20,9 +21,11 @@ use protocol::error::ErrorCode;
 use protocol::ids::{Offset, Position};
 use ring::buffer::Buffer;
 use ring::file::File;
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Keeps the sum of a position and a length within 32 bits.
 const REACH_MAX: u32 = u32::MAX >> 1;
@@ -95,6 +98,7 @@ struct ActiveView {
     end: Position,
     offset_index: PathBuf,
     index_in_file: Arc<IndexMap>,
+    index_doubt: Arc<AtomicBool>,
     start: Start,
     /// Where to begin looking for the upper bound.
     bound: Start,
@@ -109,7 +113,6 @@ struct Place {
     next_base: Offset,
     file: File,
     end: Position,
-    start: Position,
     boundary: Option<Position>,
 }
 
@@ -174,14 +177,12 @@ impl Log {
             return None;
         }
         let reach = first.position + from.bytes_max.min(REACH_MAX);
-        let start = first.position;
         let place = match self.segments.sealed.get(at) {
             Some(segment) => Place {
                 base: segment.base_offset,
                 next_base,
                 file: segment.open_file()?,
                 end: segment.end,
-                start,
                 boundary: segment.boundary_before(reach),
             },
             None => Place {
@@ -189,7 +190,6 @@ impl Log {
                 next_base,
                 file: self.segments.active.file.clone(),
                 end: self.segments.active.end,
-                start,
                 boundary: self.segments.active.boundary_before(reach),
             },
         };
@@ -204,7 +204,9 @@ impl Log {
         let active = &self.segments.active;
         let start = active.start_of(from.offset);
         let boundary = match start {
-            Start::At(floor) => active.boundary_before(floor + from.bytes_max.min(REACH_MAX)),
+            Start::At(floor) => {
+                active.boundary_before(floor.position + from.bytes_max.min(REACH_MAX))
+            }
             Start::InFile => None,
         };
         PendingRead {
@@ -218,6 +220,7 @@ impl Log {
                 end: active.end,
                 offset_index: self.path_of_active_index(),
                 index_in_file: active.index_in_file.clone(),
+                index_doubt: active.index_doubt.clone(),
                 start,
                 bound: active.start_of(from.upper_bound),
                 boundary,
@@ -253,9 +256,7 @@ impl PendingRead {
         for at in self.at..=self.sealed.len() {
             let place = self.place(at).await?;
             let limit = self.limit(at, &place).await?;
-            let walk = Walk::new(place.start, place.end);
-            let Some(first) = find(&place.file, walk, |b| b.last_offset >= from.offset).await?
-            else {
+            let Some(first) = self.find_in(at, &place, from.offset).await? else {
                 continue;
             };
             let place = self.with_boundary(at, place, &first);
@@ -265,38 +266,59 @@ impl PendingRead {
     }
 
     async fn place(&self, at: usize) -> io::Result<Place> {
-        let offset = self.from.offset;
         let Some(segment) = self.sealed.get(at) else {
-            let ActiveView {
-                base_offset,
-                file,
-                end,
-                start,
-                boundary,
-                ..
-            } = &self.active;
-            let start = self.resolve(start, offset).await?;
-            let (base, file) = (*base_offset, file.clone());
+            let active = &self.active;
             return Ok(Place {
-                base,
+                base: active.base_offset,
                 next_base: self.log_end,
-                file,
-                end: *end,
-                start,
-                boundary: *boundary,
+                file: active.file.clone(),
+                end: active.end,
+                boundary: active.boundary,
             });
         };
-        let (base, end, file) = (segment.base_offset, segment.end, segment.file().await?);
-        let start = segment.floor_position(offset).await?;
         let next = self.sealed.get(at + 1);
         Ok(Place {
-            base,
+            base: segment.base_offset,
             next_base: next.map_or(self.active.base_offset, |next| next.base_offset),
-            file,
-            end,
-            start,
+            file: segment.file().await?,
+            end: segment.end,
             boundary: None,
         })
+    }
+
+    /// The first batch of a segment that ends at or after an offset. If the index is wrong about
+    /// where to begin, it is repaired first.
+    async fn find_in(
+        &self,
+        at: usize,
+        place: &Place,
+        offset: Offset,
+    ) -> io::Result<Option<Located>> {
+        let floor = self.floor(at, offset).await?;
+        match find_from(&floor, place, offset).await? {
+            Found::Batch(batch) => return Ok(batch),
+            Found::OtherThanIndexed => {}
+        }
+        let anew = match self.sealed.get(at) {
+            Some(segment) => {
+                let segment = segment.clone();
+                disk::offload(move || segment.floor_anew_blocking(offset, &floor)).await?
+            }
+            None => {
+                index_repair::doubt(&self.active.index_doubt, &self.active.offset_index);
+                Floor::BEGINNING
+            }
+        };
+        let walk = Walk::new(anew.position, place.end);
+        find(&place.file, walk, |b| b.last_offset >= offset).await
+    }
+
+    async fn floor(&self, at: usize, offset: Offset) -> io::Result<Floor> {
+        match self.sealed.get(at) {
+            Some(segment) => segment.floor(offset).await,
+            None if offset == self.from.offset => self.resolve(&self.active.start, offset).await,
+            None => self.resolve(&self.active.bound, offset).await,
+        }
     }
 
     /// Knows the first batch, so knows better up to where whole batches can be given.
@@ -322,19 +344,14 @@ impl PendingRead {
         if bound >= place.next_base {
             return Ok(place.end);
         }
-        let start = match self.sealed.get(at) {
-            Some(segment) => segment.floor_position(bound).await?,
-            None => self.resolve(&self.active.bound, bound).await?,
-        };
-        let walk = Walk::new(start, place.end);
-        let beyond = find(&place.file, walk, |b| b.last_offset >= bound).await?;
+        let beyond = self.find_in(at, place, bound).await?;
         Ok(beyond.map_or(place.end, |batch| batch.position))
     }
 
-    /// The position where a look-up in the active segment begins.
-    async fn resolve(&self, start: &Start, offset: Offset) -> io::Result<Position> {
-        if let Start::At(position) = start {
-            return Ok(*position);
+    /// Where a look-up in the active segment begins.
+    async fn resolve(&self, start: &Start, offset: Offset) -> io::Result<Floor> {
+        if let Start::At(floor) = start {
+            return Ok(*floor);
         }
         let index = &self.active.index_in_file;
         if index.entries().is_none() {
@@ -343,7 +360,7 @@ impl PendingRead {
         }
         let target = relative_to_search(offset, self.active.base_offset);
         let entries = index.entries();
-        Ok(entries.map_or(Position::ZERO, |entries| floor_position(&entries, target)))
+        Ok(entries.map_or(Floor::BEGINNING, |entries| floor(&entries, target)))
     }
 }
 
@@ -391,6 +408,41 @@ fn wanted_bytes(from: &ReadFrom, first: Position, first_bytes: u32, limit: Posit
     let least = if from.min_one_batch { first_bytes } else { 0 };
     let allowed = limit.0.saturating_sub(first.0);
     from.bytes_max.max(least).min(allowed)
+}
+
+/// What a look-up that began at an entry of the index has found.
+enum Found {
+    /// The batch that was looked for, if there is one.
+    Batch(Option<Located>),
+    /// Not the batch that the entry means.
+    OtherThanIndexed,
+}
+
+/// Walks from a floor to the first batch that ends at or after an offset.
+async fn find_from(floor: &Floor, place: &Place, offset: Offset) -> io::Result<Found> {
+    let first = Cell::new(None);
+    let is_borne_out = |batch: &Located| floor.is_borne_out(batch.last_offset, place.base);
+    let is_wanted = |batch: &Located| {
+        if first.get().is_none() {
+            first.set(Some(*batch));
+            return !is_borne_out(batch) || batch.last_offset >= offset;
+        }
+        batch.last_offset >= offset
+    };
+    let walk = Walk::new(floor.position, place.end);
+    let found = find(&place.file, walk, is_wanted).await;
+    let is_damaged = found
+        .as_ref()
+        .is_err_and(|error| error.kind() == io::ErrorKind::InvalidData);
+    let is_other = match first.get() {
+        None => is_damaged || found.is_ok(),
+        // Much looks like a message of the old formats; hardly two of them in a row.
+        Some(batch) => !is_borne_out(&batch) || (is_damaged && batch.header.is_none()),
+    };
+    match is_other && *floor != Floor::BEGINNING {
+        true => Ok(Found::OtherThanIndexed),
+        false => found.map(Found::Batch),
+    }
 }
 
 /// Walks to the first batch that `wanted` accepts, reading without blocking where it can.

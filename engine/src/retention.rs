@@ -205,7 +205,7 @@ impl Expiry {
 
     fn largest_timestamp_blocking(&self, at: usize) -> io::Result<TimestampMs> {
         match self.sealed.get(at) {
-            Some(segment) => segment.largest_timestamp_blocking(),
+            Some(segment) => segment.checked_timestamp_blocking(),
             None if self.active.max_timestamp < TimestampMs(0) => modified(&self.active.path),
             None => Ok(self.active.max_timestamp),
         }

@@ -12,6 +12,7 @@ use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::flush::{self, FlushError};
 use crate::index_entry::{Entry, OffsetEntry, TimeEntry};
+use crate::index_repair::{Batches, Built};
 use crate::log::Log;
 use crate::open_segments::{self, UnflushedPlace};
 use crate::producer_snapshot;
@@ -22,6 +23,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What is left to write of a segment's indexes when it is closed.
 #[derive(Debug)]
@@ -31,6 +33,15 @@ pub(crate) struct IndexEnds {
     /// With the entry that says what the largest timestamp is.
     pub(crate) times: Stretch,
     pub(crate) lengths: Lengths,
+    /// What is there is wrong: both are made anew from these batches.
+    anew: Option<Anew>,
+}
+
+/// What a segment's indexes are made from.
+#[derive(Debug)]
+struct Anew {
+    file: ring::file::File,
+    interval_bytes: u32,
 }
 
 /// The change from one active segment to the next.
@@ -82,16 +93,29 @@ impl IndexEnds {
             active.offset_index.len() * OffsetEntry::BYTES
         );
         debug_assert_eq!(lengths.time_index % TimeEntry::BYTES, 0);
+        let is_doubted = active.index_doubt.load(Ordering::Relaxed);
         Self {
             base_offset: active.base_offset,
             offsets,
             times,
             lengths,
+            anew: is_doubted.then(|| Anew {
+                file: active.file.clone(),
+                interval_bytes: active.rule.interval_bytes(),
+            }),
         }
     }
 
     /// Makes the files what Kafka leaves of a closed segment: all entries and nothing after them.
-    pub(crate) fn store_blocking(&self, directory: &Path) -> io::Result<()> {
+    pub(crate) fn store_blocking(&mut self, directory: &Path) -> io::Result<()> {
+        if let Some(anew) = self.anew.take() {
+            match self.rebuild(&anew, directory) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    tracing::warn!(%error, "an index stays as it is: not even its segment is sound");
+                }
+                done => return done,
+            }
+        }
         for (kind, stretch) in [
             (Kind::OffsetIndex, &self.offsets),
             (Kind::TimeIndex, &self.times),
@@ -104,7 +128,26 @@ impl IndexEnds {
             disk::write_at(&file, &stretch.bytes, stretch.position)?;
             disk::set_length(&file, stretch.position + stretch.bytes.len() as u64)?;
         }
-        // Gives back blocks that were reserved ahead.
+        self.give_blocks_back(directory)
+    }
+
+    fn rebuild(&mut self, anew: &Anew, directory: &Path) -> io::Result<()> {
+        let batches = Batches {
+            file: &anew.file,
+            base_offset: self.base_offset,
+            end: self.lengths.log,
+        };
+        let Built { offsets, times } = batches.build(anew.interval_bytes)?;
+        for (kind, entries) in [(Kind::OffsetIndex, &offsets), (Kind::TimeIndex, &times)] {
+            let path = file_name::path(directory, self.base_offset, kind);
+            atomic_file::replace_derived(&path, entries)?;
+        }
+        (self.lengths.offset_index, self.lengths.time_index) = (offsets.len(), times.len());
+        self.give_blocks_back(directory)
+    }
+
+    /// Those that were reserved ahead.
+    fn give_blocks_back(&self, directory: &Path) -> io::Result<()> {
         let log = file_name::path(directory, self.base_offset, Kind::Log);
         let log = disk::open(OpenOptions::new().write(true), &log)?;
         disk::set_length(&log, u64::from(self.lengths.log.0))
@@ -133,7 +176,7 @@ impl Roll {
     }
 
     /// The same, on this thread.
-    pub(crate) fn run_blocking(self: Box<Self>) -> Result<(Box<Self>, File), Failure> {
+    pub(crate) fn run_blocking(mut self: Box<Self>) -> Result<(Box<Self>, File), Failure> {
         self.old
             .store_blocking(&self.directory)
             .map_err(|error| Failure::before_a_byte(&error))?;

@@ -5,16 +5,13 @@
 //! `open_segments`). Opening and mapping may wait for the disk: the async functions do it without
 //! holding up the core.
 
-use crate::batch_walk::{Walk, find_blocking};
 use crate::disk;
 use crate::file_name::{self, FileName, Kind, Stage};
 use crate::file_standing::FileStanding;
 use crate::index_entry::{
-    Entry, OffsetEntry, TimeEntry, boundary_before, floor_position, floor_time, relative,
-    relative_to_search,
+    Entry, Floor, OffsetEntry, TimeEntry, boundary_before, floor, relative_to_search,
 };
 use crate::index_map::{Entries, IndexMap};
-use crate::index_rule::{IndexRule, Indexed};
 use crate::open_segments::{self, OpenSegments, UnflushedPlace};
 use protocol::ids::{Offset, Position, TimestampMs};
 use ring::file::File;
@@ -43,7 +40,10 @@ pub(crate) struct SealedSegment {
     unflushed: Mutex<Option<UnflushedPlace>>,
     offset_index: IndexMap,
     time_index: IndexMap,
+    beyond_repair: AtomicBool,
     largest_timestamp: OnceLock<TimestampMs>,
+    /// The same, held against the batches.
+    checked_timestamp: OnceLock<TimestampMs>,
 }
 
 /// How long a finished segment's files are.
@@ -75,7 +75,9 @@ impl SealedSegment {
             unflushed: Mutex::new(None),
             offset_index: IndexMap::new(lengths.offset_index),
             time_index: IndexMap::new(lengths.time_index),
+            beyond_repair: AtomicBool::new(false),
             largest_timestamp: OnceLock::new(),
+            checked_timestamp: OnceLock::new(),
         }
     }
 
@@ -214,7 +216,8 @@ impl SealedSegment {
     }
 
     /// Where to begin looking for an offset; the index is mapped on the helper thread if need be.
-    pub(crate) async fn floor_position(self: &Arc<Self>, offset: Offset) -> io::Result<Position> {
+    /// Who begins there has to see whether the index is right about the first batch.
+    pub(crate) async fn floor(self: &Arc<Self>, offset: Offset) -> io::Result<Floor> {
         self.used.store(true, Ordering::Relaxed);
         let entries = match self.offset_index.entries() {
             Some(entries) => entries,
@@ -226,17 +229,14 @@ impl SealedSegment {
         Ok(self.floor_in(&entries, offset))
     }
 
-    /// Where to begin looking for an offset.
-    pub(crate) fn floor_position_blocking(
-        self: &Arc<Self>,
-        offset: Offset,
-    ) -> io::Result<Position> {
+    /// The same on this thread, as the index says.
+    pub(crate) fn floor_blocking(self: &Arc<Self>, offset: Offset) -> io::Result<Floor> {
         let (entries, _) = self.indexes_blocking()?;
         Ok(self.floor_in(&entries, offset))
     }
 
-    fn floor_in(&self, entries: &[u8], offset: Offset) -> Position {
-        floor_position(entries, relative_to_search(offset, self.base_offset))
+    fn floor_in(&self, entries: &[u8], offset: Offset) -> Floor {
+        floor(entries, relative_to_search(offset, self.base_offset))
     }
 
     /// The last beginning of a batch up to `position` that the index knows, if it is mapped.
@@ -244,33 +244,11 @@ impl SealedSegment {
         boundary_before(&self.offset_index.entries()?, position)
     }
 
-    /// The last time entry at or below a timestamp, as an absolute offset.
-    pub(crate) fn floor_time_blocking(
-        self: &Arc<Self>,
-        target: TimestampMs,
-    ) -> io::Result<Option<Offset>> {
-        let (_, entries) = self.indexes_blocking()?;
-        Ok(floor_time(&entries, target).map(|e| self.base_offset + i64::from(e.relative_offset)))
-    }
-
-    /// The largest timestamp of its records, as the last time entry has it, and the last offset
-    /// of the batch; no timestamp if the index is empty.
-    pub(crate) fn max_timestamp_blocking(self: &Arc<Self>) -> io::Result<(TimestampMs, Offset)> {
-        let (_, entries) = self.indexes_blocking()?;
-        let Some(last) = entries.len().checked_sub(TimeEntry::BYTES) else {
-            return Ok((TimestampMs::NONE, self.base_offset));
-        };
-        let last = TimeEntry::decode(&entries[last..]);
-        Ok((
-            last.timestamp,
-            self.base_offset + i64::from(last.relative_offset),
-        ))
-    }
-
     /// The largest timestamp of its records; if they have none, when the file was last changed.
     /// Reads no more than the last entry of the time index.
     pub(crate) fn largest_timestamp_blocking(&self) -> io::Result<TimestampMs> {
-        if let Some(known) = self.largest_timestamp.get() {
+        let checked = self.checked_timestamp.get();
+        if let Some(known) = checked.or(self.largest_timestamp.get()) {
             return Ok(*known);
         }
         let file = self.open_blocking(Kind::TimeIndex, |path| disk::open_to_read(path))?;
@@ -287,8 +265,21 @@ impl SealedSegment {
         Ok(*self.largest_timestamp.get_or_init(|| timestamp))
     }
 
+    /// The same, with the entry held against the batches: where records may be deleted or passed
+    /// over because of it.
+    pub(crate) fn checked_timestamp_blocking(self: &Arc<Self>) -> io::Result<TimestampMs> {
+        if let Some(known) = self.checked_timestamp.get() {
+            return Ok(*known);
+        }
+        let mut timestamp = self.max_timestamp_blocking()?;
+        if timestamp < TimestampMs(0) {
+            timestamp = self.open_blocking(Kind::Log, modified)?;
+        }
+        Ok(*self.checked_timestamp.get_or_init(|| timestamp))
+    }
+
     /// Both indexes, mapped if need be; one that is damaged or missing is made anew.
-    fn indexes_blocking(self: &Arc<Self>) -> io::Result<(Entries, Entries)> {
+    pub(crate) fn indexes_blocking(self: &Arc<Self>) -> io::Result<(Entries, Entries)> {
         self.used.store(true, Ordering::Relaxed);
         if let Some(both) = self.offset_index.entries().zip(self.time_index.entries()) {
             return Ok(both);
@@ -306,13 +297,26 @@ impl SealedSegment {
         }
         let path = self.path(Kind::Log);
         tracing::warn!(segment = %path.display(), "an index is damaged; building it anew");
-        let (offsets, times) = self.build_indexes_blocking()?;
-        for (kind, entries) in [(Kind::OffsetIndex, &offsets), (Kind::TimeIndex, &times)] {
-            self.standing
-                .replace(|| crate::atomic_file::replace_derived(&self.path(kind), entries))?;
-        }
+        self.rebuild_indexes_blocking()
+    }
+
+    /// Takes indexes that were made anew from the batches.
+    pub(crate) fn keep_rebuilt(&self, offsets: Vec<u8>, times: Vec<u8>) -> (Entries, Entries) {
         let times = self.time_index.set_rebuilt(times);
-        Ok((self.offset_index.set_rebuilt(offsets), times))
+        (self.offset_index.set_rebuilt(offsets), times)
+    }
+
+    pub(crate) fn index_interval(&self) -> u32 {
+        self.index_interval_bytes
+    }
+
+    /// Whether its batches are damaged as well, so that its indexes cannot be made anew.
+    pub(crate) fn is_beyond_repair(&self) -> bool {
+        self.beyond_repair.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_beyond_repair(&self) {
+        self.beyond_repair.store(true, Ordering::Relaxed);
     }
 
     fn map_index_blocking<E: Entry>(
@@ -324,34 +328,6 @@ impl SealedSegment {
             return Ok(Some(entries));
         }
         index.map_file::<E>(&self.open_with_room(kind, open_segments::of_process())?)
-    }
-
-    /// The content of both indexes, from the batches' headers.
-    fn build_indexes_blocking(self: &Arc<Self>) -> io::Result<(Vec<u8>, Vec<u8>)> {
-        let (mut offsets, mut times) = (Vec::new(), Vec::new());
-        let mut rule = IndexRule::new(self.base_offset, self.index_interval_bytes);
-        let file = self.file_blocking()?;
-        let misplaced = find_blocking(&file, Walk::new(Position::ZERO, self.end), |batch| {
-            if relative(batch.last_offset, self.base_offset).is_none() {
-                return true;
-            }
-            let entries = rule.note(&Indexed {
-                position: batch.position,
-                bytes: batch.bytes,
-                last_offset: batch.last_offset,
-                max_timestamp: batch.max_timestamp,
-            });
-            entries.offset.inspect(|e| e.encode(&mut offsets));
-            entries.time.inspect(|e| e.encode(&mut times));
-            false
-        })?;
-        if let Some(batch) = misplaced {
-            let position = batch.position;
-            let what = format!("the batch at position {position} has an offset of another segment");
-            return Err(disk::invalid(&file, what));
-        }
-        rule.time_entry().inspect(|e| e.encode(&mut times));
-        Ok((offsets, times))
     }
 }
 

@@ -12,8 +12,9 @@ use crate::checkpoint;
 use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::index_entry::{
-    Entry, OffsetEntry, TimeEntry, count_while, floor_position, relative, relative_to_search,
+    Entry, Floor, OffsetEntry, TimeEntry, count_while, floor, relative, relative_to_search,
 };
+use crate::index_repair::Batches;
 use crate::load::open_active;
 use crate::log::Log;
 use crate::partition_files;
@@ -164,7 +165,20 @@ impl Log {
         let times = disk::read(&path(Kind::TimeIndex))?;
         let bound = relative_to_search(target, base);
         let log = disk::open(OpenOptions::new().read(true).write(true), &path(Kind::Log))?;
-        let walk = Walk::new(floor_position(&offsets, bound), end);
+        let mut start = floor(&offsets, bound);
+        let batches = Batches {
+            file: &log,
+            base_offset: base,
+            end,
+        };
+        if !batches.bear_out(&start)? {
+            tracing::warn!(
+                index = %path(Kind::OffsetIndex).display(),
+                "an index is damaged: a batch is not what its entry says"
+            );
+            start = Floor::BEGINNING;
+        }
+        let walk = Walk::new(start.position, end);
         let first_gone = find_blocking(&log, walk, |b| b.last_offset >= target)?;
         let end = first_gone.map_or(end, |batch| batch.position);
         disk::set_length(&log, u64::from(end.0))?;
@@ -224,7 +238,7 @@ impl Log {
 fn note_later_timestamps(active: &mut ActiveSegment) -> io::Result<()> {
     let (_, indexed) = active.rule.max_timestamp();
     let start = match active.start_of(indexed) {
-        Start::At(position) => position,
+        Start::At(floor) => floor.position,
         Start::InFile => Position::ZERO,
     };
     let (rule, base) = (&mut active.rule, active.base_offset);
