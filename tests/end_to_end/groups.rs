@@ -6,6 +6,7 @@ use std::time::Duration;
 use chiplog_tests::java::{Tool, run};
 use chiplog_tests::node::{Node, Setup, Target};
 use chiplog_tests::state::{SOON, reach};
+use chiplog_tests::zookeeper::ZooKeeper;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::BaseRecord;
@@ -214,9 +215,8 @@ fn a_group_that_consumes_goes_on_through_kills_and_restarts() {
     }
 }
 
-#[test]
-fn offsets_and_members_go_on_when_the_directory_changes_hands() {
-    let mut node = Node::start_with(Setup::new().of(Target::Kafka).set("node.id", "1"));
+fn change_hands(kafka: Target) {
+    let mut node = Node::start_with(Setup::new().of(kafka).set("node.id", "1"));
     node.create_topic("source", 2);
     fill(&node, "source", 2, 5);
     let kept = consumer(&node, &[("group.id", "simple")]);
@@ -242,7 +242,7 @@ fn offsets_and_members_go_on_when_the_directory_changes_hands() {
         words.get(1).map(ToString::to_string)
     };
     let id = id_of(&node).expect("there is a member");
-    for (target, offsets) in [(Target::Chiplog, 5), (Target::Kafka, 10)] {
+    for (target, offsets) in [(Target::Chiplog, 5), (kafka, 10)] {
         node.stop();
         node.start_again_as(target);
         let client = consumer(&node, &[("group.id", "simple")]);
@@ -260,6 +260,19 @@ fn offsets_and_members_go_on_when_the_directory_changes_hands() {
     }
     seen.sort_unstable();
     assert_eq!(seen, all_of(2, 0..15));
+}
+
+#[test]
+fn offsets_and_members_go_on_when_the_directory_changes_hands() {
+    change_hands(Target::Kafka);
+}
+
+#[test]
+fn offsets_and_members_go_on_in_the_directory_of_a_broker_with_zookeeper() {
+    let zookeeper = ZooKeeper::start();
+    change_hands(Target::KafkaWithZooKeeper {
+        port: zookeeper.port(),
+    });
 }
 
 #[test]

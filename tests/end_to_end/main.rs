@@ -25,6 +25,7 @@ mod java_clients;
 mod librdkafka;
 mod log_directories;
 mod metadata_survives;
+mod prepared_swap;
 mod record_formats;
 mod retention;
 mod round_trip;

@@ -1,9 +1,11 @@
 //! Shows: transactions go with the data directory between Kafka 3.9.1 and chiplog, both ways: what
 //! was committed or aborted stays so, what was left open holds read_committed consumers back until
-//! the next owner's coordinator aborts it, and producers go on under their transactional ids.
+//! the next owner's coordinator aborts it, and producers go on under their transactional ids. Kafka is
+//! its own controller, or has a ZooKeeper.
 
 use chiplog_tests::node::{Node, Target};
 use chiplog_tests::state::{SOON, reach};
+use chiplog_tests::zookeeper::ZooKeeper;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::librdkafka::consumer;
@@ -49,18 +51,20 @@ fn owner(node: &Node, name: &str, expected: &mut Vec<String>) {
     expected.push(format!("behind {name}"));
 }
 
-#[test]
-fn transactions_go_with_the_directory_between_kafka_and_chiplog() {
-    let setup = setup().set("node.id", "1");
-    let mut node = Node::start_with(setup.of(Target::Kafka));
+fn go_with_the_directory(kafka: Target) {
+    let setup = setup()
+        .set("node.id", "1")
+        // So long is a killed broker's name taken.
+        .set("zookeeper.session.timeout.ms", "6000");
+    let mut node = Node::start_with(setup.of(kafka));
     node.create_topic("moved", 1);
     let mut expected = Vec::new();
     owner(&node, "Kafka", &mut expected);
     for (target, name, cleanly) in [
         (Target::Chiplog, "chiplog", true),
-        (Target::Kafka, "Kafka again", true),
+        (kafka, "Kafka again", true),
         (Target::Chiplog, "chiplog after a crash", false),
-        (Target::Kafka, "Kafka after a crash", false),
+        (kafka, "Kafka after a crash", false),
     ] {
         match cleanly {
             true => drop(node.stop()),
@@ -77,4 +81,17 @@ fn transactions_go_with_the_directory_between_kafka_and_chiplog() {
         });
         owner(&node, name, &mut expected);
     }
+}
+
+#[test]
+fn transactions_go_with_the_directory_between_kafka_and_chiplog() {
+    go_with_the_directory(Target::Kafka);
+}
+
+#[test]
+fn transactions_go_with_the_directory_of_a_broker_with_zookeeper() {
+    let zookeeper = ZooKeeper::start();
+    go_with_the_directory(Target::KafkaWithZooKeeper {
+        port: zookeeper.port(),
+    });
 }

@@ -144,6 +144,24 @@ impl<'a> Stored<'a> {
         i16::from_be_bytes([self.0[21], self.0[22]])
     }
 
+    /// How many bytes it takes.
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The value of its first record, if it is not compressed; null is `None`.
+    pub fn first_value(&self) -> Option<&'a [u8]> {
+        let mut rest = &self.0[RECORDS_AT..];
+        varint(&mut rest); // length
+        rest = &rest[1..];
+        varint(&mut rest); // timestamp delta
+        varint(&mut rest); // offset delta
+        let key_length = usize::try_from(varint(&mut rest)).unwrap_or(0);
+        rest = &rest[key_length..];
+        let length = usize::try_from(varint(&mut rest)).ok()?;
+        rest.get(..length)
+    }
+
     /// The offset that it was given.
     pub fn base_offset(&self) -> i64 {
         self.i64_at(0)
