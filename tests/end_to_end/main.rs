@@ -8,6 +8,7 @@ mod answers;
 mod back_pressure;
 mod command_line;
 mod compaction;
+mod config_keys;
 mod configs;
 mod console;
 mod disk_trouble;

@@ -226,9 +226,10 @@ fn config<'a>(
             })
             .collect(),
         config_type: entry.kind.map_or(0, |kind| kind.wire_id()),
-        documentation: entry
-            .doc
-            .filter(|_| body.include_documentation)
-            .map(Cow::Borrowed),
+        documentation: match entry.doc {
+            Some(doc) => body.include_documentation.then_some(Cow::Borrowed(doc)),
+            // Of what has none Kafka says that it is empty, asked or not.
+            None => Some(Cow::Borrowed("")),
+        },
     }
 }
