@@ -2,6 +2,7 @@
 //! line, for the same broker and the same arguments.
 
 mod console;
+mod consumers;
 mod groups;
 mod quotas;
 mod transactions;

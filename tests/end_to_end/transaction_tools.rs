@@ -34,7 +34,7 @@ fn rows(run: Run) -> Vec<Vec<String>> {
 }
 
 /// Produces one batch of a transaction of the stranger's; answers the error code.
-fn hang(node: &mut Connection, topic: &str, id: Option<&str>) -> io::Result<i16> {
+pub fn hang(node: &mut Connection, topic: &str, id: Option<&str>) -> io::Result<i16> {
     let batch = changed(&batch_by(STRANGER, 3, 0, &[b"hangs"]), 22, &[0x10]);
     let body = match id {
         Some(id) => Body::new().string(id),

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::client::{Client, OffsetSpec, TopicPartition};
-use crate::connect::required;
+use crate::connect::{Output, required};
 use crate::failure::Failure;
 use crate::topic_filter::TopicFilter;
 
@@ -98,6 +98,8 @@ pub struct Options {
     /// Print events of the consumer too.
     #[arg(long)]
     enable_systest_events: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Prints records until it is to end: by a limit, by the time, by a signal.
@@ -174,7 +176,7 @@ impl<'o> Consumer<'o> {
             options,
             client: client(&properties)?,
             fetcher: Fetcher::new(settings.isolation, settings.reset),
-            formatter: Formatter::new(&options.formatter, &formatter)?,
+            formatter: Formatter::new(&options.formatter, &formatter, &options.output)?,
             membership,
             topics,
             is_interrupted,

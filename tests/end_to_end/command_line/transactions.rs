@@ -1,8 +1,15 @@
-//! Shows: `chiplog transactions` prints what kafka-transactions prints, for the same broker.
+//! Shows: `chiplog transactions` prints what kafka-transactions prints, for the same broker, and
+//! aborts what hangs.
 
-use chiplog_tests::command_line::{assert_same_but, chiplog};
+use std::io;
+
+use chiplog_tests::command_line::{assert_same_but, chiplog, sorted};
 use chiplog_tests::java::{Tool, run_client};
 use chiplog_tests::node::{Node, Setup};
+use chiplog_tests::state::{SOON, reach};
+
+use crate::transaction_tools::hang;
+use crate::transactions::setup;
 
 #[test]
 fn transactions_are_listed_described_and_searched_as_kafka_does_it() {
@@ -43,6 +50,89 @@ fn transactions_are_listed_described_and_searched_as_kafka_does_it() {
     );
     let listed = listed.succeeded();
     assert!(listed.contains("\"transactionalId\":\"swap\""), "{listed}");
+}
+
+#[test]
+fn a_hanging_transaction_is_found_and_aborted_as_kafka_does_it() -> io::Result<()> {
+    let unverified = setup().set("transaction.partition.verification.enable", "false");
+    let node = Node::start_with(unverified.set("node.id", "1"));
+    node.create_topic("hanging", 1);
+    assert_eq!(hang(&mut node.connect(), "hanging", Some("lost"))?, 0);
+    let bootstrap = node.bootstrap();
+    let to = ["--bootstrap-server", &bootstrap];
+    let same = |arguments: &[&str]| {
+        let all = [&to[..], arguments].concat();
+        assert_same_but(Tool::Transactions, "transactions", &all, sorted)
+    };
+    let find = [
+        "find-hanging",
+        "--topic",
+        "hanging",
+        "--max-transaction-timeout",
+        "0",
+    ];
+    let found = same(&find).succeeded();
+    let row: Vec<&str> = found
+        .lines()
+        .nth(1)
+        .expect("a row")
+        .split_whitespace()
+        .collect();
+    assert_eq!(
+        row[..6],
+        ["hanging", "0", "77000", "3", "-1", "0"],
+        "{found}"
+    );
+    same(&[
+        "find-hanging",
+        "--broker-id",
+        "1",
+        "--max-transaction-timeout",
+        "0",
+    ]);
+    let json = [&["transactions"], &to[..], &find, &["--output", "json"]].concat();
+    let json = chiplog(&json).succeeded();
+    assert!(
+        json.starts_with("[{") && json.contains("\"producerId\":77000,"),
+        "{json}"
+    );
+
+    let abort = [
+        "abort",
+        "--topic",
+        "hanging",
+        "--partition",
+        "0",
+        "--start-offset",
+    ];
+    let nothing_there = [&abort[..], &["7"]].concat();
+    same(&nothing_there);
+    let aborted = [&["transactions"], &to[..], &abort, &["0"]].concat();
+    assert_eq!(chiplog(&aborted).succeeded(), "");
+    let words = [
+        "--topic",
+        "hanging",
+        "--partition",
+        "0",
+        "--offset",
+        "earliest",
+    ];
+    let words = [
+        &["console-consumer"],
+        &to[..],
+        &words,
+        &["--timeout-ms", "1000"],
+    ]
+    .concat();
+    let level = |level| [&words[..], &["--isolation-level", level]].concat();
+    assert_eq!(chiplog(&level("read_committed")).output, "");
+    assert_eq!(chiplog(&level("read_uncommitted")).output, "hangs\n");
+    reach("nothing hangs", SOON, || {
+        let found = chiplog(&[&["transactions"], &to[..], &find].concat()).succeeded();
+        (found.lines().count() == 1).then_some(())
+    });
+    same(&find);
+    Ok(())
 }
 
 /// `TransactionDurationMs` goes on between the two runs.

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use protocol::batch::{BatchView, Batches, TimestampType, control::ControlType};
+use protocol::batch::{BatchError, BatchView, TimestampType, control::ControlType};
 use protocol::error::ErrorCode;
+use protocol::legacy_record_set::{self, Entries, LegacyError, LegacyRecord};
 use protocol::messages::fetch::{
     AbortedTransaction, FetchPartition, FetchRequest, FetchTopic, PartitionData,
 };
@@ -24,13 +25,16 @@ const WAIT_MAX: Duration = Duration::from_millis(500);
 /// More records than that are never in one batch's memory.
 const BATCH_BYTES_MAX: usize = 1 << 30;
 
+/// The formats before batches.
+const OLD_MAGICS: [i8; 2] = [0, 1];
+
 /// A record that was fetched.
 #[derive(Clone, Debug)]
 pub struct Record {
     pub at: TopicPartition,
     pub offset: i64,
-    pub timestamp: i64,
-    pub timestamp_type: TimestampType,
+    /// With who set it; messages of Kafka before 0.10 have none.
+    pub timestamp: Option<(TimestampType, i64)>,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
     pub headers: Vec<(String, Option<Vec<u8>>)>,
@@ -187,11 +191,50 @@ impl Fetcher {
         let records = data.records.unwrap_or(Records::EMPTY);
         let bytes = records.bytes().unwrap_or_default();
         let mut aborted = Aborted::new(data.aborted_transactions.unwrap_or_default());
-        for batch in Batches::new(bytes) {
-            // The last batch may have been cut by the fetch's limit.
-            let Ok(batch) = batch else { break };
-            self.take_batch(&at, &batch, &mut aborted)?;
+        let mut rest = bytes;
+        // The last batch or message may have been cut by the fetch's limit.
+        while let Some(magic) = legacy_record_set::magic_of(rest) {
+            let taken = if OLD_MAGICS.contains(&magic) {
+                let mut entries = Entries::new(rest);
+                match entries.next() {
+                    None | Some(Err(LegacyError::Truncated)) => break,
+                    Some(entry) => entry.map_err(|_| Error::of(ErrorCode::CorruptMessage))?,
+                };
+                self.take_message(&at, &rest[..entries.position()])?;
+                entries.position()
+            } else {
+                let batch = match BatchView::first_of(rest) {
+                    Err(BatchError::Truncated { .. }) => break,
+                    batch => batch.map_err(|_| Error::of(ErrorCode::CorruptMessage))?,
+                };
+                self.take_batch(&at, &batch, &mut aborted)?;
+                batch.bytes.len()
+            };
+            rest = &rest[taken..];
         }
+        Ok(())
+    }
+
+    /// A message of Kafka before 0.11, or all that are compressed in it.
+    fn take_message(&mut self, at: &TopicPartition, message: &[u8]) -> Result<(), Error> {
+        let mut position = self.positions[at];
+        let mut take = |record: LegacyRecord<'_>| {
+            if record.offset.0 < position {
+                return;
+            }
+            position = record.offset.0 + 1;
+            self.ready.push_back(Record {
+                at: at.clone(),
+                offset: record.offset.0,
+                timestamp: record.timestamp.map(|time| (record.timestamp_type, time.0)),
+                key: record.key.map(<[u8]>::to_vec),
+                value: record.value.map(<[u8]>::to_vec),
+                headers: Vec::new(),
+            });
+        };
+        legacy_record_set::read(message, BATCH_BYTES_MAX, &mut take)
+            .map_err(|_| Error::of(ErrorCode::CorruptMessage))?;
+        self.positions.insert(at.clone(), position);
         Ok(())
     }
 
@@ -210,6 +253,7 @@ impl Fetcher {
         if !is_skipped {
             let corrupt = |_| Error::of(ErrorCode::CorruptMessage);
             batch.validate_relaxed().map_err(corrupt)?;
+            let timestamp_type = batch.header.attributes.timestamp_type();
             let mut scratch = Vec::new();
             let records = batch
                 .records_in(&mut scratch, BATCH_BYTES_MAX)
@@ -223,8 +267,7 @@ impl Fetcher {
                 self.ready.push_back(Record {
                     at: at.clone(),
                     offset: record.offset.0,
-                    timestamp: record.timestamp.0,
-                    timestamp_type: batch.header.attributes.timestamp_type(),
+                    timestamp: Some((timestamp_type, record.timestamp.0)),
                     key: record.key.map(<[u8]>::to_vec),
                     value: record.value.map(<[u8]>::to_vec),
                     headers: headers

@@ -5,17 +5,21 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use protocol::batch::TimestampType;
+use serde_json::{Value, json};
 
 use super::fetcher::Record;
 use super::internal_records::Internal;
+use crate::connect::Output;
 use crate::failure::Failure;
 
 /// How records are printed.
 pub enum Formatter {
     /// With what the properties ask for.
     Default(Box<Columns>),
-    /// As the records of an internal topic.
-    Internal(Internal),
+    /// All that there is of it, as one JSON object a line.
+    Json(Box<Columns>),
+    /// As the records of an internal topic; Kafka's formatters put nothing between them.
+    Internal(Internal, &'static str),
     /// Not at all.
     NoOp,
 }
@@ -50,13 +54,20 @@ enum Deserializer {
 }
 
 impl Formatter {
-    /// The formatter of this Java class.
-    pub fn new(class: &str, properties: &BTreeMap<String, String>) -> Result<Formatter, Failure> {
+    /// The formatter of this Java class, or the same for programs.
+    pub fn new(
+        class: &str,
+        properties: &BTreeMap<String, String>,
+        output: &Output,
+    ) -> Result<Formatter, Failure> {
         if let Some(internal) = Internal::of_class(class) {
-            return Ok(Formatter::Internal(internal));
+            let end = if output.is_json() { "\n" } else { "" };
+            return Ok(Formatter::Internal(internal, end));
         }
+        let columns = || Box::new(Columns::new(properties));
         match class.rsplit('.').next().unwrap_or_default() {
-            "DefaultMessageFormatter" => Ok(Formatter::Default(Box::new(Columns::new(properties)))),
+            "DefaultMessageFormatter" if output.is_json() => Ok(Formatter::Json(columns())),
+            "DefaultMessageFormatter" => Ok(Formatter::Default(columns())),
             "NoOpMessageFormatter" => Ok(Formatter::NoOp),
             _ => Err(Failure::usage(format!(
                 "This tool has no formatter {class}: it has the Default-, NoOp-, Offsets-, \
@@ -69,9 +80,14 @@ impl Formatter {
     pub fn write(&self, record: &Record, out: &mut dyn Write) -> io::Result<bool> {
         match self {
             Formatter::NoOp => Ok(true),
-            Formatter::Internal(internal) => match internal.text(record) {
-                Ok(text) => write!(out, "{}", text.unwrap_or_default()).map(|()| true),
+            Formatter::Internal(internal, end) => match internal.text(record) {
+                Ok(Some(text)) => write!(out, "{text}{end}").map(|()| true),
+                Ok(None) => Ok(true),
                 Err(_) => Ok(false),
+            },
+            Formatter::Json(columns) => match columns.json(record) {
+                Some(json) => writeln!(out, "{json}").map(|()| true),
+                None => Ok(false),
             },
             Formatter::Default(columns) => match columns.line(record) {
                 Some(line) => out.write_all(&line).map(|()| true),
@@ -116,11 +132,11 @@ impl Columns {
     fn line(&self, record: &Record) -> Option<Vec<u8>> {
         let mut columns: Vec<Vec<u8>> = Vec::new();
         if self.timestamp {
-            let kind = match record.timestamp_type {
-                TimestampType::CreateTime => "CreateTime",
-                TimestampType::LogAppendTime => "LogAppendTime",
+            let text = match record.timestamp {
+                Some((kind, time)) => format!("{}:{time}", name_of(kind)),
+                None => "NO_TIMESTAMP".to_owned(),
             };
-            columns.push(format!("{kind}:{}", record.timestamp).into_bytes());
+            columns.push(text.into_bytes());
         }
         if self.partition {
             columns.push(format!("Partition:{}", record.at.partition).into_bytes());
@@ -144,6 +160,31 @@ impl Columns {
         Some(line)
     }
 
+    /// Bytes that are no text have replacement characters where they are not.
+    fn json(&self, record: &Record) -> Option<Value> {
+        let text = |deserializer: Deserializer, bytes: &Option<Vec<u8>>| {
+            let Some(bytes) = bytes else {
+                return Some(Value::Null);
+            };
+            let text = deserializer.text(bytes)?;
+            Some(Value::from(String::from_utf8_lossy(&text)))
+        };
+        let header = |(name, value): &(String, Option<Vec<u8>>)| {
+            Some(json!({"key": name, "value": text(self.headers_deserializer, value)?}))
+        };
+        let headers: Option<Vec<Value>> = record.headers.iter().map(header).collect();
+        Some(json!({
+            "topic": record.at.topic,
+            "partition": record.at.partition,
+            "offset": record.offset,
+            "timestampType": record.timestamp.map(|(kind, _)| name_of(kind)),
+            "timestamp": record.timestamp.map(|(_, time)| time),
+            "headers": headers?,
+            "key": text(self.key_deserializer, &record.key)?,
+            "value": text(self.value_deserializer, &record.value)?,
+        }))
+    }
+
     fn headers(&self, record: &Record) -> Option<Vec<u8>> {
         if record.headers.is_empty() {
             return Some(b"NO_HEADERS".to_vec());
@@ -162,6 +203,13 @@ impl Columns {
             None => Some(self.null_literal.as_bytes().to_vec()),
             Some(bytes) => deserializer.text(bytes),
         }
+    }
+}
+
+fn name_of(kind: TimestampType) -> &'static str {
+    match kind {
+        TimestampType::CreateTime => "CreateTime",
+        TimestampType::LogAppendTime => "LogAppendTime",
     }
 }
 
