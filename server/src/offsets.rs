@@ -79,7 +79,7 @@ async fn find(
         .map_err(|error| kafka_error::of_io(&error))?;
     // A record that consumers may not read yet is not found, but the log's start always is.
     Ok(found.filter(|found| match part.query {
-        OffsetQuery::At(_) => found.offset < upper_bound,
+        OffsetQuery::At(_) | OffsetQuery::MaxTimestamp => found.offset < upper_bound,
         _ => true,
     }))
 }
