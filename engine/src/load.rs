@@ -101,7 +101,7 @@ impl Log {
             set_aside: Vec::new(),
             made_files: false,
         };
-        loader.take_stock(files)?;
+        loader.take_stock(files, Offset(i64::MIN))?;
         loader.repair_indexes()?;
         loader.check_txn_indexes()?;
         if stored.is_none() {
@@ -120,21 +120,27 @@ impl Loader {
         file_name::path(&self.directory, base_offset, kind)
     }
 
-    pub(crate) fn list(&mut self) -> Result<(), OpenError> {
+    /// Looks again which files there are from an offset on: of very many segments, most have not
+    /// changed.
+    pub(crate) fn list_from(&mut self, first: Offset) -> Result<(), OpenError> {
         let files = leftovers::list(&self.directory).map_err(OpenError::at(&self.directory))?;
-        self.take_stock(files)
+        self.take_stock(files, first)
     }
 
-    fn take_stock(&mut self, files: Vec<FileName>) -> Result<(), OpenError> {
-        self.segments.clear();
-        self.snapshots.clear();
+    fn take_stock(&mut self, files: Vec<FileName>, first: Offset) -> Result<(), OpenError> {
+        self.segments.split_off(&first);
+        self.snapshots.retain(|at| *at < first);
         for FileName {
             base_offset,
             kind,
             stage,
         } in files
         {
-            if stage != Stage::Settled {
+            if stage != Stage::Settled || base_offset < first {
+                continue;
+            }
+            if kind == Kind::Snapshot {
+                self.snapshots.push(base_offset);
                 continue;
             }
             let path = self.path(base_offset, kind);
@@ -145,7 +151,7 @@ impl Loader {
                 Kind::OffsetIndex => segment.offset_index = Some(bytes),
                 Kind::TimeIndex => segment.time_index = Some(bytes),
                 Kind::TxnIndex => segment.txn_index = bytes,
-                Kind::Snapshot => self.snapshots.push(base_offset),
+                Kind::Snapshot => unreachable!("it is no file of the segment's"),
             }
         }
         let orphans = self.segments.extract_if(.., |_, s| s.log.is_none());
@@ -186,7 +192,7 @@ impl Loader {
             .load_producers(&active, (log_start, log_end))
             .map_err(in_directory)?;
         if self.recovered_markers {
-            self.list()?;
+            self.list_from(self.recovered_from.unwrap_or(Offset(i64::MIN)))?;
             active.txn_index_bytes = self.segments[&active.base_offset].txn_index as usize;
         }
         let sealed = self.sealed()?;

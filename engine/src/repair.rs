@@ -122,7 +122,7 @@ impl Loader {
                 break;
             }
         }
-        self.list()
+        self.list_from(first)
     }
 
     /// Whether offsets are missing before a segment that cannot be.
