@@ -3,7 +3,7 @@
 //!
 //! Step by step: `dirty` says what is there to clean; `key_map` learns the newest offset of every
 //! key in the dirty part; `group` says which segments become one; `retain` decides what stays of a
-//! batch, with `transactions`; `rewrite` writes what stays beside the segments; `swap` puts it in
+//! batch, with `transactions`, and `old_format` of a message of formats 0 and 1; `rewrite` writes what stays beside the segments; `swap` puts it in
 //! their place. `run` goes through this, `pace` holds it back.
 //!
 //! All that reads or writes records runs on threads of its own, on immutable segments; the log
@@ -14,6 +14,7 @@
 mod dirty;
 mod group;
 mod key_map;
+mod old_format;
 mod pace;
 mod retain;
 mod rewrite;

@@ -3,9 +3,11 @@
 //! Blocking: for start-up and `ring::offload`. Reads large blocks in order; a block grows only to
 //! hold a batch that is larger, never beyond the file.
 
+use crate::batch_walk::Located;
 use crate::disk;
 use protocol::batch::{BATCH_OVERHEAD, BatchError, BatchHeader, BatchView};
 use protocol::ids::Position;
+use protocol::legacy_record_set;
 use std::io;
 use std::os::fd::AsFd;
 
@@ -18,6 +20,14 @@ pub(crate) enum Stopped {
     Io(io::Error),
     /// What begins here is not a sound batch.
     Damaged(Position, BatchError),
+}
+
+/// What a scan comes by in a segment of any format.
+#[derive(Debug)]
+pub(crate) enum Scanned<'a> {
+    Batch(BatchView<'a>),
+    /// One message of formats 0 or 1, perhaps a wrapper of many. Its CRC is not checked yet.
+    Old(&'a [u8]),
 }
 
 /// A scan through a stretch of a segment.
@@ -79,6 +89,35 @@ impl<F: AsFd> SegmentScan<F> {
             at,
             BatchView::first_of(self.at(at)).map_err(damaged)?,
         )))
+    }
+
+    /// The next batch or message of the old formats; `None` at the end.
+    pub(crate) fn next_of_any_format(&mut self) -> Result<Option<Scanned<'_>>, Stopped> {
+        let at = self.next;
+        if at < self.end {
+            let left = (self.end - at) as usize;
+            self.have(at, left.min(BATCH_OVERHEAD))
+                .map_err(Stopped::Io)?;
+            if let Some(0 | 1) = legacy_record_set::magic_of(self.at(at)) {
+                return self.next_old(at, left).map(|old| Some(Scanned::Old(old)));
+            }
+        }
+        Ok(self.next()?.map(|(_, batch)| Scanned::Batch(batch)))
+    }
+
+    fn next_old(&mut self, at: Position, left: usize) -> Result<&[u8], Stopped> {
+        let damaged = |error| Stopped::Damaged(at, error);
+        let found = Located::parse(self.at(at), at).map_err(damaged)?;
+        let bytes = found.bytes as usize;
+        if bytes > left {
+            return Err(damaged(BatchError::Truncated {
+                needed: bytes,
+                available: left,
+            }));
+        }
+        self.have(at, bytes).map_err(Stopped::Io)?;
+        self.next = at + found.bytes;
+        Ok(&self.at(at)[..bytes])
     }
 
     /// Where the next batch would begin: the end of the last sound one.

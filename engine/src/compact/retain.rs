@@ -135,20 +135,24 @@ impl Rules {
     }
 
     fn stays(&self, header: &BatchHeader, record: &RecordView<'_>) -> bool {
-        if self
-            .keys
-            .latest()
-            .is_none_or(|latest| record.offset > latest)
-        {
+        if self.is_beyond_map(record.offset) {
             return true;
         }
         let Some(key) = record.key else {
             return false;
         };
-        let newest = self.keys.newest(key);
-        let is_newest = newest.is_none_or(|newest| record.offset >= newest);
         let is_over = header.delete_horizon().is_some_and(|at| at <= self.now);
-        is_newest && (record.value.is_some() || !is_over)
+        self.is_newest(key, record.offset) && (record.value.is_some() || !is_over)
+    }
+
+    /// Whether nothing is known of the keys from an offset on.
+    pub(super) fn is_beyond_map(&self, offset: Offset) -> bool {
+        self.keys.latest().is_none_or(|latest| offset > latest)
+    }
+
+    pub(super) fn is_newest(&self, key: &[u8], offset: Offset) -> bool {
+        let newest = self.keys.newest(key);
+        newest.is_none_or(|newest| offset >= newest)
     }
 }
 

@@ -3,13 +3,13 @@
 //! Blocking. What is given up half way is removed; after a crash the next start removes it.
 
 use crate::atomic_file;
+use crate::batch_walk::Located;
 use crate::disk;
 use crate::file_name::{FileName, Kind, Stage};
 use crate::index_entry::{Entry as _, relative};
 use crate::index_rule::{IndexRule, Indexed};
 use crate::sealed_segment::Lengths;
 use crate::txn_index::Entry;
-use protocol::batch::BatchHeader;
 use protocol::ids::{Offset, Position};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -80,26 +80,27 @@ impl Rewrite {
         })
     }
 
-    /// Adds a batch.
-    pub(crate) fn append(&mut self, header: &BatchHeader, batch: &[u8]) -> io::Result<()> {
+    /// Adds a batch, or a message of the old formats.
+    pub(crate) fn append(&mut self, batch: &[u8]) -> io::Result<()> {
         let too_large = || io::Error::other("a compacted segment of 4 GiB or more");
         let bytes = u32::try_from(batch.len()).map_err(|_| too_large())?;
         if self.end.0.checked_add(bytes).is_none() {
             return Err(too_large());
         }
+        let found = Located::parse(batch, self.end).map_err(io::Error::other)?;
         // Base offsets are not under the CRC.
-        if relative(header.last_offset(), self.base_offset).is_none() {
-            let offset = header.base_offset;
+        if relative(found.last_offset, self.base_offset).is_none() {
+            let offset = found.last_offset;
             return Err(disk::invalid(
                 &self.log,
-                format!("a batch has the offset {offset}"),
+                format!("a batch ends with the offset {offset}"),
             ));
         }
         let entries = self.rule.note(&Indexed {
             position: self.end,
             bytes,
-            last_offset: header.last_offset(),
-            max_timestamp: header.max_timestamp,
+            last_offset: found.last_offset,
+            max_timestamp: found.max_timestamp,
         });
         entries.offset.inspect(|e| e.encode(&mut self.offsets));
         entries.time.inspect(|e| e.encode(&mut self.times));

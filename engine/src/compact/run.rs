@@ -8,17 +8,19 @@
 use super::dirty::Cleanable;
 use super::group::groups;
 use super::key_map::{Full, KeyMap};
+use super::old_format::{self, OldTombstones};
 use super::pace::{Brake, Throttle};
 use super::retain::{Kept, LastRecord, Rules};
 use super::rewrite::{Rewrite, Rewritten, give_up};
 use super::transactions::{AbortedInLog, Transactions};
+use crate::batch_walk::Located;
 use crate::config::LogConfig;
 use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::log::Log;
 use crate::record_check::DECOMPRESSED_BYTES_MAX;
-use crate::sealed_segment::SealedSegment;
-use crate::segment_scan::{SegmentScan, Stopped};
+use crate::sealed_segment::{SealedSegment, modified};
+use crate::segment_scan::{Scanned, SegmentScan, Stopped};
 use crate::txn_index::{ENTRY_BYTES, Entry};
 use protocol::batch::BatchView;
 use protocol::ids::{Offset, Position, ProducerId, TimestampMs};
@@ -69,6 +71,8 @@ struct Work {
     aborted: AbortedInLog,
     transactions: Transactions,
     groups: VecDeque<Vec<Arc<SealedSegment>>>,
+    /// Segments that were changed later than this keep their tombstones of the old formats.
+    old_horizon: TimestampMs,
 }
 
 /// What a step has done.
@@ -171,6 +175,7 @@ impl Compaction {
             self.cleanable.first_uncleanable,
         );
         Ok(Work {
+            old_horizon: self.old_tombstone_horizon()?,
             rules: Rules {
                 keys,
                 producers: std::mem::take(&mut self.producers),
@@ -229,14 +234,15 @@ impl Compaction {
                 .get(at + 1)
                 .map_or(first_uncleanable, |s| s.base_offset);
             let from = segment.floor_position_blocking(first_dirty)?;
-            let whole = self.each_batch(segment, from, |batch| {
-                learn_batch(
+            let whole = self.each_batch(segment, from, |found| match found {
+                Scanned::Batch(batch) => learn_batch(
                     batch,
                     first_dirty,
                     &mut transactions,
                     &mut keys,
                     &mut scratch,
-                )
+                ),
+                Scanned::Old(message) => learn_message(message, first_dirty, &mut keys),
             })?;
             if !whole {
                 break;
@@ -277,6 +283,7 @@ impl Compaction {
             rules,
             aborted,
             transactions,
+            old_horizon,
             ..
         } = work;
         for (at, segment) in group.iter().enumerate() {
@@ -287,19 +294,26 @@ impl Compaction {
             };
             transactions.expect(aborted.within(base, base, below));
             let mut kept_bytes = 0;
-            self.each_batch(segment, Position::ZERO, |batch| {
-                match rules.retain(batch, transactions, &mut stay_aborted, &mut scratch)? {
+            let changed = segment.open_blocking(Kind::Log, modified)?;
+            let tombstones = match changed > *old_horizon {
+                true => OldTombstones::Stay,
+                false => OldTombstones::Go,
+            };
+            self.each_batch(segment, Position::ZERO, |found| {
+                let (kept, bytes) = match found {
+                    Scanned::Batch(batch) => (
+                        rules.retain(batch, transactions, &mut stay_aborted, &mut scratch)?,
+                        batch.bytes,
+                    ),
+                    Scanned::Old(message) => (rules.retain_old(message, tombstones)?, *message),
+                };
+                let bytes = match &kept {
                     Kept::Nothing => return Ok(true),
-                    Kept::Whole => {
-                        kept_bytes += batch.bytes.len();
-                        out.append(&batch.header, batch.bytes)?;
-                    }
-                    Kept::Rewritten(bytes) => {
-                        kept_bytes += bytes.len();
-                        let new = BatchView::first_of(&bytes).map_err(io::Error::other)?;
-                        out.append(&new.header, new.bytes)?;
-                    }
-                }
+                    Kept::Whole => bytes,
+                    Kept::Rewritten(bytes) => bytes,
+                };
+                kept_bytes += bytes.len();
+                out.append(bytes)?;
                 Ok(true)
             })?;
             self.limits.throttle.take(kept_bytes, &self.limits.brake)?;
@@ -309,6 +323,18 @@ impl Compaction {
         let last = group.last().expect("a group has segments");
         let modified = last.open_blocking(Kind::Log, |path| disk::metadata(path)?.modified())?;
         out.finish(&stay_aborted, modified)
+    }
+
+    /// Segments that were changed later than this keep their tombstones of the old formats.
+    fn old_tombstone_horizon(&self) -> io::Result<TimestampMs> {
+        let seen = self
+            .segments
+            .partition_point(|s| s.base_offset < self.cleanable.first_dirty);
+        let Some(last_seen) = seen.checked_sub(1) else {
+            return Ok(TimestampMs(0));
+        };
+        let changed = self.segments[last_seen].open_blocking(Kind::Log, modified)?;
+        Ok(TimestampMs(changed.0 - self.config.delete_retention_ms))
     }
 
     /// Where the segment after this one begins.
@@ -325,7 +351,7 @@ impl Compaction {
         &self,
         segment: &Arc<SealedSegment>,
         from: Position,
-        mut each: impl FnMut(&BatchView<'_>) -> io::Result<bool>,
+        mut each: impl FnMut(&Scanned<'_>) -> io::Result<bool>,
     ) -> io::Result<bool> {
         let block_bytes = self.limits.io_buffer_bytes / 2;
         let file = segment.file_blocking()?;
@@ -333,13 +359,16 @@ impl Compaction {
         let mut unpaid_bytes = 0;
         loop {
             let next = scan
-                .next()
+                .next_of_any_format()
                 .map_err(|stopped| unreadable(segment, stopped))?;
-            let Some((_, batch)) = next else {
+            let Some(found) = next else {
                 break;
             };
-            unpaid_bytes += batch.bytes.len();
-            if !each(&batch)? {
+            unpaid_bytes += match &found {
+                Scanned::Batch(batch) => batch.bytes.len(),
+                Scanned::Old(message) => message.len(),
+            };
+            if !each(&found)? {
                 return Ok(false);
             }
             if unpaid_bytes >= block_bytes {
@@ -382,6 +411,18 @@ fn learn_batch(
     }
     if batch.header.last_offset() >= first_dirty {
         keys.complete_to(batch.header.last_offset());
+    }
+    Ok(true)
+}
+
+/// The same of a message of the old formats.
+fn learn_message(message: &[u8], first_dirty: Offset, keys: &mut KeyMap) -> io::Result<bool> {
+    if !old_format::learn(message, first_dirty, keys)? {
+        return Ok(false);
+    }
+    let found = Located::parse(message, Position::ZERO).map_err(io::Error::other)?;
+    if found.last_offset >= first_dirty {
+        keys.complete_to(found.last_offset);
     }
     Ok(true)
 }

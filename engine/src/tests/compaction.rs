@@ -463,6 +463,103 @@ fn an_index_that_is_repaired_during_the_swap_does_not_become_the_new_segments() 
     verify_indexes(&place.directory);
 }
 
+/// What is in a log whatever the format: offset, key, value.
+fn of_any_format(log: &Log) -> Vec<(i64, Vec<u8>, Option<Vec<u8>>)> {
+    use crate::segment_scan::{Scanned, SegmentScan};
+    let mut found = Vec::new();
+    let mut scratch = Vec::new();
+    for segment in log.segments.sealed.iter() {
+        let file = segment.file_blocking().unwrap();
+        let mut scan = SegmentScan::new(file, protocol::ids::Position::ZERO, segment.end);
+        while let Some(next) = scan.next_of_any_format().unwrap() {
+            match next {
+                Scanned::Batch(batch) => {
+                    for record in batch.records_in(&mut scratch, 1 << 20).unwrap() {
+                        let record = record.unwrap();
+                        let value = record.value.map(<[u8]>::to_vec);
+                        found.push((record.offset.0, record.key.unwrap().to_vec(), value));
+                    }
+                }
+                Scanned::Old(message) => {
+                    let mut each = |record: protocol::legacy_record_set::LegacyRecord<'_>| {
+                        let value = record.value.map(<[u8]>::to_vec);
+                        found.push((record.offset.0, record.key.unwrap_or(b"-").to_vec(), value));
+                    };
+                    protocol::legacy_record_set::read(message, 1 << 20, &mut each).unwrap();
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Segments of every old format and codec, the last of them with an older record of every key.
+#[test]
+fn messages_of_the_old_formats_are_compacted_and_keep_their_format() {
+    use protocol::legacy_record_set::{LegacyBuilder, LegacyMagic};
+    let place = compacted();
+    place.open(Left::Closed).close().unwrap();
+    let sets = [LegacyMagic::V0, LegacyMagic::V1]
+        .into_iter()
+        .flat_map(|magic| {
+            Compression::ALL[..4]
+                .iter()
+                .map(move |codec| (magic, *codec))
+        });
+    let mut next = 0;
+    for (magic, codec) in sets {
+        let mut set = LegacyBuilder::new(magic, codec, None);
+        let base = next;
+        for (key, value) in [(0, Some(b"v")), (1, None), (2, Some(b"v"))] {
+            // A key of the set's own, one of all sets, and one that is none.
+            let key = [[base as u8, 0], [77, 77], [0, 0]][key];
+            let key = (key != [0, 0] || next % 6 != 5).then_some(&key[..]);
+            let time = TimestampMs(NOW.0 + next);
+            set.append(Offset(next), time, key, value.map(|value| &value[..]));
+            next += 1;
+        }
+        std::fs::write(place.path(base, Kind::Log), set.finish()).unwrap();
+        for index in [Kind::OffsetIndex, Kind::TimeIndex] {
+            std::fs::write(place.path(base, index), "").unwrap();
+        }
+    }
+    let mut log = place.open(Left::Closed);
+    append(&mut log, batch(2, NOW.0)).unwrap();
+    let write = log.start_roll(NOW).unwrap();
+    log.finish_write(run(write.run()), &mut Vec::new());
+    let before = of_any_format(&log);
+    let mut newest = BTreeMap::new();
+    for (offset, key, _) in &before {
+        newest.insert(key.clone(), *offset);
+    }
+    compact(&mut log, NOW.0).unwrap();
+    let left = of_any_format(&log);
+    let expected: Vec<_> = before
+        .iter()
+        .filter(|(offset, key, _)| newest[key] == *offset && key != b"-")
+        .cloned()
+        .collect();
+    assert_eq!(left, expected);
+    assert!(left.len() < before.len() / 2 && left.iter().any(|(_, _, value)| value.is_none()));
+    // Another time, when what was clean is old enough: tombstones go.
+    let first = log.segments.sealed[0].clone();
+    let file = std::fs::File::open(first.path(Kind::Log)).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    append(&mut log, batch(1, NOW.0)).unwrap();
+    let write = log.start_roll(NOW).unwrap();
+    log.finish_write(run(write.run()), &mut Vec::new());
+    let config = LogConfig {
+        delete_retention_ms: -1,
+        ..(*place.config).clone()
+    };
+    log.set_config(Arc::new(config));
+    compact(&mut log, NOW.0).unwrap();
+    let left = of_any_format(&log);
+    assert!(left.iter().all(|(_, _, value)| value.is_some()), "{left:?}");
+    log.close().unwrap();
+    assert_eq!(of_any_format(&place.open(Left::Closed)), left);
+}
+
 #[test]
 fn who_began_to_read_before_the_swap_skips_what_was_aborted_then() {
     let place = compacted();
