@@ -20,7 +20,7 @@ use ring::file::Allocate;
 use std::fs::{DirEntry, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 #[cfg(test)]
 use std::panic::Location;
 use std::path::Path;
@@ -203,6 +203,19 @@ pub(crate) fn length(file: &File) -> io::Result<u64> {
     fault::before(Location::caller()).map_err(DiskError::of("look at", file))?;
     let found = file.metadata().map_err(DiskError::of("look at", file))?;
     Ok(found.len())
+}
+
+/// Whether an open file has more blocks than its content takes; true as well of some that are in many
+/// pieces.
+#[track_caller]
+pub(crate) fn has_blocks_behind_end(file: &File) -> io::Result<bool> {
+    /// What `st_blocks` counts.
+    const UNIT_BYTES: u64 = 512;
+    #[cfg(test)]
+    fault::before(Location::caller()).map_err(DiskError::of("look at", file))?;
+    let found = file.metadata().map_err(DiskError::of("look at", file))?;
+    let content = found.len().next_multiple_of(found.blksize().max(1));
+    Ok(found.blocks() * UNIT_BYTES > content)
 }
 
 /// What is in a directory.

@@ -101,7 +101,8 @@ pub(crate) fn recover_segment(
             "cutting off what is behind the last sound batch"
         );
     }
-    if cut_bytes > 0 {
+    // Blocks that were reserved ahead are given back, which nothing else might do for long.
+    if cut_bytes > 0 || disk::has_blocks_behind_end(&file).map_err(at())? {
         disk::set_length(&file, u64::from(sound.0)).map_err(at())?;
     }
     indexes.store(directory)?;

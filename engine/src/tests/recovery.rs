@@ -474,3 +474,31 @@ fn a_base_offset_that_no_segment_can_have_is_an_error_and_no_panic() {
         }
     }
 }
+
+#[test]
+fn blocks_that_were_reserved_ahead_are_given_back_after_a_crash() {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use std::os::unix::fs::MetadataExt;
+    const RESERVED_BYTES: u64 = 4 << 20;
+    let place = Place::new(LogConfig::default());
+    let mut log = place.open(Left::Closed);
+    append(&mut log, batch(3, 1)).unwrap();
+    drop(log);
+    let path = place.path(0, Kind::Log);
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let before = file.metadata().unwrap();
+    fallocate(
+        &file,
+        FallocateFlags::KEEP_SIZE,
+        before.len(),
+        RESERVED_BYTES,
+    )
+    .unwrap();
+    let taken = || std::fs::metadata(&path).unwrap().blocks() * 512;
+    assert!(taken() >= RESERVED_BYTES);
+    let recovery_point = Offset(0);
+    let log = place.open(Left::Crashed { recovery_point });
+    assert!(taken() < RESERVED_BYTES / 8, "{} bytes", taken());
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), before.len());
+    assert_eq!(offsets(&log), [(0, 2)]);
+}
