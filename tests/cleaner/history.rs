@@ -20,6 +20,7 @@ use protocol::ids::{
 };
 
 use crate::chance::Chance;
+use crate::old_messages;
 
 /// When the first record was written.
 pub const BEGIN_MS: i64 = 1_700_000_000_000;
@@ -64,12 +65,23 @@ pub struct Written {
     pub transactional: bool,
     /// It was part of a transaction that was aborted.
     pub aborted: bool,
+    /// It is a message of format 0 or 1.
+    pub old: bool,
+}
+
+/// What a log begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begins {
+    /// With batches.
+    New,
+    /// With so many messages of formats 0 and 1, as a broker of before 0.11 left them.
+    Old(usize),
 }
 
 impl History {
     /// Writes the history of a seed into a new directory below `parent`.
-    pub fn write(seed: u64, size: Size, parent: &Path) -> History {
-        let mut writer = Writer::open(seed, size, parent);
+    pub fn write(seed: u64, size: Size, begins: Begins, parent: &Path) -> History {
+        let mut writer = Writer::open(seed, size, begins, parent);
         while writer.records.len() < size.records {
             writer.step();
         }
@@ -132,28 +144,38 @@ struct Writer {
 }
 
 impl Writer {
-    fn open(seed: u64, size: Size, parent: &Path) -> Writer {
-        let parent = LogDirectory::open(parent).expect("the directory is ours");
-        let now = TimestampMs(BEGIN_MS);
-        let log = parent
-            .create_log(
-                &topic_partition(),
-                Uuid::default(),
-                Arc::new(config(size.segment_bytes)),
-                now,
-            )
+    fn open(seed: u64, size: Size, begins: Begins, parent: &Path) -> Writer {
+        let mut directory = LogDirectory::open(parent).expect("the directory is ours");
+        let config = Arc::new(config(size.segment_bytes));
+        let (id, now) = (Uuid::default(), TimestampMs(BEGIN_MS));
+        let mut log = directory
+            .create_log(&topic_partition(), id, config.clone(), now)
             .expect("the directory is empty");
+        let mut chance = Chance::new(seed);
+        let mut records = Vec::new();
+        if let Begins::Old(count) = begins {
+            let place = log.directory().to_path_buf();
+            log.close().expect("the disk works");
+            records = old_messages::write(&mut chance, count, size.segment_bytes, &place);
+            directory
+                .mark_clean(BrokerEpoch(1))
+                .expect("the disk works");
+            drop(directory);
+            directory = LogDirectory::open(parent).expect("the directory is ours");
+            let opened = directory.open_log(&topic_partition(), config, now);
+            log = opened.expect("the log is sound").expect("the log is there");
+        }
         let mut writer = Writer {
-            chance: Chance::new(seed),
+            chance,
+            next_offset: log.log_end_offset().0,
             log,
-            parent,
+            parent: directory,
             producers: Vec::new(),
             next_producer_id: 1_000,
             leader_epoch: 0,
-            next_offset: 0,
             now_ms: BEGIN_MS,
             end_ms: BEGIN_MS,
-            records: Vec::new(),
+            records,
         };
         for _ in 0..PRODUCERS {
             let producer = writer.new_producer();
@@ -271,23 +293,7 @@ impl Writer {
     fn append_record(&mut self, builder: &mut BatchBuilder, offset: i64) -> Written {
         let chance = &mut self.chance;
         let timestamp = self.now_ms - i64::try_from(chance.below(1_000)).expect("small");
-        // The lower of two: some keys are written often, some hardly ever. One key is empty.
-        let number = chance.below(KEYS).min(chance.below(KEYS));
-        let key = match number {
-            0 => String::new(),
-            _ => format!("key {number}"),
-        };
-        // Kafka's cleaner drops records without a key; they come from before a topic was compacted.
-        let key = (!chance.permille(2)).then(|| key.into_bytes());
-        let value = (!chance.permille(100)).then(|| {
-            let len = chance.below(160);
-            let same = chance.next().to_le_bytes()[0];
-            let mut value: Vec<u8> = (0..len)
-                .map(|at| same.wrapping_add((at / 7) as u8))
-                .collect();
-            value.extend(chance.next().to_le_bytes());
-            value
-        });
+        let (key, value) = key_and_value(chance);
         let name = chance.next().to_le_bytes();
         let headers = [("name", Some(&name[..])), ("nothing", None)];
         builder.append_at(
@@ -305,6 +311,7 @@ impl Writer {
             value,
             transactional: false,
             aborted: false,
+            old: false,
         }
     }
 
@@ -374,4 +381,26 @@ impl Writer {
             log_end: self.next_offset,
         }
     }
+}
+
+/// Of a record, whatever its format.
+pub fn key_and_value(chance: &mut Chance) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    // The lower of two: some keys are written often, some hardly ever. One key is empty.
+    let number = chance.below(KEYS).min(chance.below(KEYS));
+    let key = match number {
+        0 => String::new(),
+        _ => format!("key {number}"),
+    };
+    // Kafka's cleaner drops records without a key; they come from before a topic was compacted.
+    let key = (!chance.permille(2)).then(|| key.into_bytes());
+    let value = (!chance.permille(100)).then(|| {
+        let len = chance.below(160);
+        let same = chance.next().to_le_bytes()[0];
+        let mut value: Vec<u8> = (0..len)
+            .map(|at| same.wrapping_add((at / 7) as u8))
+            .collect();
+        value.extend(chance.next().to_le_bytes());
+        value
+    });
+    (key, value)
 }

@@ -20,6 +20,7 @@ mod chance;
 mod dump;
 mod history;
 mod model;
+mod old_messages;
 mod ours;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,7 +29,7 @@ use std::{env, fs};
 
 use chiplog_tests::java::{Tool, run};
 use dump::{Cleaning, Pass, clean_with_kafka};
-use history::{BEGIN_MS, History, Size, topic_partition};
+use history::{BEGIN_MS, Begins, History, Size, topic_partition};
 use model::{Cleaner, Model};
 
 const FULL: Size = Size {
@@ -102,10 +103,10 @@ fn cleaning(seed: u64, history: &History, size: Size) -> Cleaning {
 }
 
 /// A history of a seed, in a directory of its own.
-fn write(seed: u64, size: Size) -> (tempfile::TempDir, History) {
+fn write(seed: u64, size: Size, begins: Begins) -> (tempfile::TempDir, History) {
     println!("CHIPLOG_CLEANER_SEED={seed}");
     let root = tempfile::tempdir().expect("a temporary directory");
-    let history = History::write(seed, size, &root.path().join("written"));
+    let history = History::write(seed, size, begins, &root.path().join("written"));
     (root, history)
 }
 
@@ -118,16 +119,31 @@ fn copy(from: &Path, to: &Path) {
         if from.is_dir() {
             copy(&from, &to);
         } else {
-            fs::copy(from, to).expect("there is room");
+            fs::copy(&from, &to).expect("there is room");
+            let modified = from.metadata().and_then(|found| found.modified());
+            let copy = fs::File::open(to).expect("it was just written");
+            copy.set_modified(modified.expect("the file is there"))
+                .expect("the file is ours");
         }
     }
 }
 
 #[test]
 fn our_cleaner_leaves_what_kafkas_leaves_and_both_what_the_model_says() {
+    compare(Begins::New);
+}
+
+/// So do messages of the formats before batches, which keep their format.
+#[test]
+fn our_cleaner_leaves_of_old_formats_what_kafkas_leaves() {
+    let (_, size) = histories();
+    compare(Begins::Old(size.records / 3));
+}
+
+fn compare(begins: Begins) {
     let (seeds, size) = histories();
     for seed in seeds {
-        let (root, history) = write(seed, size);
+        let (root, history) = write(seed, size, begins);
         let cleaning = cleaning(seed, &history, size);
         let model = |cleaner| Model::new(&history, cleaner, &cleaning);
         let (mut of_ours, mut of_kafka) = (model(Cleaner::Ours), model(Cleaner::Kafka));
@@ -192,7 +208,7 @@ fn assert_indexes_are_right(directory: &Path) {
 /// A judge that finds nothing wrong with anything is worth nothing.
 #[test]
 fn the_model_refuses_what_a_cleaner_must_not_do() {
-    let (_root, history) = write(0, SMALL);
+    let (_root, history) = write(0, SMALL, Begins::New);
     let cleaning = cleaning(0, &history, SMALL);
     let written = dump::read(&history.directory);
     let pass = clean_with_kafka(&history.directory, &cleaning).swap_remove(0);

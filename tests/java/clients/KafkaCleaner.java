@@ -177,6 +177,7 @@ public final class KafkaCleaner {
     private static void dump(FileChannelRecordBatch batch, StringBuilder out) {
         out.append("batch base=").append(batch.baseOffset())
             .append(" last=").append(batch.lastOffset())
+            .append(" magic=").append(batch.magic())
             .append(" epoch=").append(batch.partitionLeaderEpoch())
             .append(" producer=").append(batch.producerId())
             .append(':').append(batch.producerEpoch())
@@ -210,7 +211,7 @@ public final class KafkaCleaner {
     private static long checksum(FileChannelRecordBatch batch) {
         ByteBuffer bytes = ByteBuffer.allocate(batch.sizeInBytes());
         batch.writeTo(bytes);
-        return Integer.toUnsignedLong(bytes.getInt(17));
+        return Integer.toUnsignedLong(bytes.getInt(batch.magic() < 2 ? 12 : 17));
     }
 
     private static void dumpAborted(File file, long baseOffset, StringBuilder out) throws IOException {
