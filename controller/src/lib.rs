@@ -1,8 +1,8 @@
 //! Decisions about cluster metadata, and the image they are made on.
 //!
 //! A request becomes records and an answer (`topics`, `producer_ids`, `alter_configs`, `quotas`,
-//! `scram`, `features`, `elections`, `reassignments`, `brokers`); the caller commits the records
-//! to the metadata log and applies them to the image; only then it answers.
+//! `scram`, `features`, `elections`, `reassignments`, `brokers`, `directories`); the caller commits
+//! the records to the metadata log and applies them to the image; only then it answers.
 //! Nothing here reads a clock, opens a file or a socket, or draws a random number: entropy comes
 //! in as `Draw`. Records are KRaft's, so that Kafka's own tools read the log.
 
@@ -14,6 +14,7 @@ pub mod client_metrics;
 pub mod config_key;
 pub mod config_source;
 pub mod decision;
+pub mod directories;
 pub mod elections;
 pub mod features;
 pub mod image;

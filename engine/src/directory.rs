@@ -11,6 +11,7 @@ use crate::directory_health::DirectoryHealth;
 use crate::directory_lock::{DirectoryLock, LockError};
 use crate::disk;
 use crate::load::LoadFrom;
+use crate::load_progress::Progress;
 use crate::log::Log;
 use crate::meta_properties::MetaProperties;
 use crate::open_error::OpenError;
@@ -21,18 +22,14 @@ use protocol::ids::{BrokerEpoch, Offset, TimestampMs, Uuid};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Instant;
 
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const CLEANED: &str = "cleaner-offset-checkpoint";
 const LOG_STARTS: &str = "log-start-offset-checkpoint";
 const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
-
-/// How often the start says how far it is.
-const PROGRESS_INTERVAL_MS: u64 = 1000;
 
 /// The topic whose log is opened by itself, before the others: it says what they are.
 pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -199,11 +196,9 @@ impl LogDirectory {
                 Some((_, Standing::Deleted)) => {
                     Removal::of_directory(entry.path(), 0).run_blocking();
                 }
-                Some((tp, standing)) => {
-                    tracing::warn!(partition = %tp, ?standing, path = %entry.path().display(), "left alone");
-                }
-                None => {
-                    tracing::warn!(path = %entry.path().display(), "not a partition: left alone");
+                Some((_, Standing::Future)) => {} // See `future_log`.
+                Some((_, Standing::Stray)) | None => {
+                    tracing::warn!(path = %entry.path().display(), "no partition's log: left alone");
                 }
             }
         }
@@ -222,7 +217,7 @@ impl LogDirectory {
         let work = || {
             while let Some(tp) = partitions.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let config = (options.config)(&tp.topic);
-                let opened = self.load_log(tp, config, options.now);
+                let opened = self.load_log_at(self.directory_of(tp), tp, config, options.now);
                 let mut loaded = loaded.lock().expect("nobody panics with it");
                 progress.one_more(&self.path);
                 match opened {
@@ -258,7 +253,8 @@ impl LogDirectory {
         if !disk::is_directory(&path).map_err(OpenError::at(&path))? {
             return Ok(None);
         }
-        self.load_log(topic_partition, config, now).map(Some)
+        self.load_log_at(path, topic_partition, config, now)
+            .map(Some)
     }
 
     /// Begins a partition's log. An attempt that fails leaves nothing behind.
@@ -269,8 +265,19 @@ impl LogDirectory {
         config: Arc<LogConfig>,
         now: TimestampMs,
     ) -> Result<Log, OpenError> {
-        self.begin_use().map_err(OpenError::at(&self.path))?;
         let path = self.directory_of(topic_partition);
+        self.create_log_at(path, topic_partition, topic_id, config, now)
+    }
+
+    pub(crate) fn create_log_at(
+        &self,
+        path: PathBuf,
+        topic_partition: &TopicPartition,
+        topic_id: Uuid,
+        config: Arc<LogConfig>,
+        now: TimestampMs,
+    ) -> Result<Log, OpenError> {
+        self.begin_use().map_err(OpenError::at(&self.path))?;
         match disk::make_directory(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(OpenError::Exists { path });
@@ -309,8 +316,9 @@ impl LogDirectory {
         })
     }
 
-    fn load_log(
+    pub(crate) fn load_log_at(
         &self,
+        path: PathBuf,
         topic_partition: &TopicPartition,
         config: Arc<LogConfig>,
         now: TimestampMs,
@@ -323,7 +331,7 @@ impl LogDirectory {
             || checkpoints.cleaned.contains_key(topic_partition)
             || checkpoints.in_doubt;
         let mut log = Log::load(LoadFrom {
-            directory: self.directory_of(topic_partition),
+            directory: path,
             topic_partition: topic_partition.clone(),
             config,
             log_start: of(&checkpoints.log_starts),
@@ -420,42 +428,6 @@ impl LogDirectory {
         disk::sync_file_system(&disk::open_to_read(&self.path)?)?;
         let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
         atomic_file::replace(&self.path.join(CLEAN_SHUTDOWN), text.as_bytes())
-    }
-}
-
-/// Says now and then how far the loading of many logs is.
-struct Progress {
-    began: Instant,
-    done: AtomicUsize,
-    of: usize,
-    /// Milliseconds after `began`.
-    next_line_ms: AtomicU64,
-}
-
-impl Progress {
-    fn of(logs: usize) -> Self {
-        Self {
-            began: Instant::now(),
-            done: AtomicUsize::new(0),
-            of: logs,
-            next_line_ms: AtomicU64::new(PROGRESS_INTERVAL_MS),
-        }
-    }
-
-    fn one_more(&self, directory: &Path) {
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        let passed_ms = self.began.elapsed().as_millis() as u64;
-        let is_due = passed_ms >= self.next_line_ms.load(Ordering::Relaxed);
-        if is_due && done < self.of {
-            let next = passed_ms + PROGRESS_INTERVAL_MS;
-            self.next_line_ms.store(next, Ordering::Relaxed);
-            let (directory, left) = (directory.display(), self.of - done);
-            tracing::info!(%directory, loaded = done, left, "loading logs goes on");
-        }
-        if done == self.of {
-            let directory = directory.display();
-            tracing::info!(%directory, loaded = done, ms = passed_ms, "logs are loaded");
-        }
     }
 }
 

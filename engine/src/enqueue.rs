@@ -135,9 +135,10 @@ impl Queued {
         })
     }
 
-    /// Refuses what no segment has room for.
+    /// Refuses what no segment has room for; but one batch that a leader has, its follower takes.
     pub(crate) fn require_segment(&self, config: &LogConfig) -> Result<(), AppendError> {
-        if self.bytes.len() <= config.segment_bytes_max as usize {
+        let is_kept = self.origin == Origin::Leader && self.rest.is_empty();
+        if is_kept || self.bytes.len() <= config.segment_bytes_max as usize {
             return Ok(());
         }
         Err(AppendError::RecordSetTooLarge {

@@ -1,9 +1,10 @@
 //! Under which names a finished segment's files are: reads that began before the segment was
-//! deleted or replaced by a compacted one must never open the replacement.
+//! deleted, replaced by a compacted one or left behind by its log must never open the replacement.
 //!
 //! A segment is given up in this order: it is marked as leaving, its files are renamed to
 //! `.deleted` (with a number if need be: `removal`), it is marked as gone. Only then may a replacement stay under the old names for
-//! good, and may the renamed files be removed.
+//! good, and may the renamed files be removed. Where the log goes to another log directory, its own
+//! is renamed as a whole (`exchange`), in the same order.
 //!
 //! Invariant: a file is replaced under the segment's name only while the segment has that name:
 //! between the look and the replacement the segment is not given up. Locked by who replaces and by
@@ -54,6 +55,12 @@ impl FileStanding {
         self.fix();
         self.number.store(number, Ordering::Relaxed);
         self.state.store(LEAVING, Ordering::Release);
+    }
+
+    /// The files keep their names after all.
+    pub(crate) fn stay(&self) {
+        *self.fixed.lock().expect("nobody panics with it") = false;
+        self.state.store(IN_USE, Ordering::Release);
     }
 
     /// The files have been renamed.

@@ -11,7 +11,8 @@
 //! `record_check` and `up_conversion`) → `assign` (sequence numbers, offsets, one write of all that
 //! waits) → `write` (and `roll`) → `finish`. Of a read: `read` → `hot_tail`, or an index
 //! (`active_index`, `index_map`) and `batch_walk` → `log_slice`. Of a start: `directory` → `load` →
-//! `leftovers`, `repair`, `recovery`, `producer_load`.
+//! `leftovers`, `repair`, `recovery`, `producer_load`. Of a log into another log directory:
+//! `future_log` (the copy) → `exchange` (it takes the log's place).
 
 mod active_index;
 mod active_producer;
@@ -32,12 +33,14 @@ mod disk;
 mod disk_error;
 mod disk_space;
 mod enqueue;
+mod exchange;
 #[cfg(test)]
 mod fault;
 mod file_name;
 mod file_standing;
 mod finish;
 mod flush;
+mod future_log;
 mod hot_tail;
 mod index_entry;
 mod index_map;
@@ -47,6 +50,7 @@ mod last_batch;
 mod leader_epochs;
 mod leftovers;
 mod load;
+mod load_progress;
 pub mod log;
 mod log_slice;
 mod meta_properties;
@@ -92,8 +96,10 @@ pub use directory_health::DirectoryHealth;
 pub use disk_error::DiskError;
 pub use disk_space::DiskSpace;
 pub use enqueue::{Checked, Queued};
+pub use exchange::{Exchange, ExchangeError, Exchanged};
 pub use finish::Done;
 pub use flush::{Flush, FlushTo, Flushed};
+pub use future_log::{CopyError, FoundFuture};
 pub use leader_epochs::EpochEnd;
 pub use log_slice::LogSlice;
 pub use meta_properties::{MetaProperties, MetaVersion};

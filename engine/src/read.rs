@@ -365,12 +365,14 @@ impl PendingRead {
 }
 
 /// Maps the part of the active segment's index that is not in memory. If the file is not what was
-/// written there, the walk begins at the segment's start: slow, and right.
+/// written there, or is gone because the log went to another directory, the walk begins at the
+/// segment's start: slow, and right.
 fn map_index(index: &IndexMap, path: &Path) -> io::Result<()> {
-    if index
-        .map::<crate::index_entry::OffsetEntry>(path)?
-        .is_none()
-    {
+    let mapped = match index.map::<crate::index_entry::OffsetEntry>(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        mapped => mapped?,
+    };
+    if mapped.is_none() {
         tracing::warn!(index = %path.display(), "index is damaged; reading without it");
         index.set_rebuilt(Vec::new());
     }

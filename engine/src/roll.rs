@@ -61,13 +61,19 @@ impl Log {
     /// Closes the active segment without an append: a write like others, which is run and given to
     /// [`Log::finish_write`]. `None` if the segment is empty, or a write is in flight.
     pub fn start_roll(&mut self, now: TimestampMs) -> Option<Write> {
+        self.start_roll_to(self.log_end, now)
+    }
+
+    /// The same, and the log goes on at `to`.
+    pub(crate) fn start_roll_to(&mut self, to: Offset, now: TimestampMs) -> Option<Write> {
         let empty = self.segments.active.end == Position::ZERO;
         if self.in_flight.is_some() || self.is_offline() || empty {
             return None;
         }
         let mut plan = std::mem::take(&mut self.spare);
         plan.reset(self.log_end, now);
-        plan.rolls_to = Some(self.log_end);
+        plan.rolls_to = Some(to);
+        plan.next_offset = to;
         let write = Write::new(self, &mut plan, Vec::new(), Position::ZERO);
         self.in_flight = Some(plan);
         Some(write)

@@ -30,6 +30,8 @@ pub(crate) struct SealedSegment {
     pub(crate) txn_index_bytes: usize,
     pub(crate) standing: FileStanding,
     directory: Arc<Path>,
+    /// What its directory is called once its log has gone to another log directory.
+    left_in: Mutex<Option<Arc<Path>>>,
     index_interval_bytes: u32,
     file: Mutex<Option<File>>,
     /// Its file or indexes were used since `open_segments` looked.
@@ -68,6 +70,7 @@ impl SealedSegment {
             txn_index_bytes: lengths.txn_index,
             standing: FileStanding::default(),
             directory,
+            left_in: Mutex::new(None),
             index_interval_bytes,
             file: Mutex::new(None),
             used: AtomicBool::new(false),
@@ -87,6 +90,24 @@ impl SealedSegment {
         *self.slot() = Some(file);
         *self.unflushed.lock().expect("nobody panics with it") = Some(place);
         self
+    }
+
+    /// The same segment, whose directory has another name now. Nobody else may be reading it.
+    pub(crate) fn moved_to(&self, directory: &Arc<Path>) -> Self {
+        let lengths = Lengths {
+            log: self.end,
+            offset_index: self.offset_index.bytes(),
+            time_index: self.time_index.bytes(),
+            txn_index: self.txn_index_bytes,
+        };
+        let interval = self.index_interval_bytes;
+        let moved = Self::new(directory.clone(), self.base_offset, lengths, interval);
+        moved.durable.store(self.is_durable(), Ordering::Relaxed);
+        let place = self.unflushed.lock().expect("nobody panics with it").take();
+        match self.slot().take().zip(place) {
+            Some((file, place)) => moved.with_file(file, place),
+            None => moved,
+        }
     }
 
     /// It was synced. Its file may be closed from now on.
@@ -113,8 +134,17 @@ impl SealedSegment {
         file_name::path(&self.directory, self.base_offset, kind)
     }
 
+    /// Its directory is about to be renamed: who reads it finds it there.
+    pub(crate) fn leave_in(&self, directory: &Arc<Path>) {
+        *self.left_in.lock().expect("nobody panics with it") = Some(directory.clone());
+        self.standing.leave(0);
+    }
+
     /// The path of one of its files once it was given up.
     fn deleted_path(&self, kind: Kind, number: u32) -> PathBuf {
+        if let Some(directory) = &*self.left_in.lock().expect("nobody panics with it") {
+            return file_name::path(directory, self.base_offset, kind);
+        }
         let deleted = FileName {
             base_offset: self.base_offset,
             kind,

@@ -9,6 +9,7 @@ mod directory;
 mod faults;
 mod heard;
 mod model;
+mod moving;
 mod on_disk_format;
 mod prepare;
 mod producers;

@@ -48,6 +48,7 @@ fn strike(scenario: &Scenario, struck: Option<(u64, usize)>) -> Seen {
         assert_eq!(world.errors, [] as [&str; 0]);
     }
     world.directory = None;
+    world.second = None;
     let seen = fault::unwatch();
     world.check();
     seen

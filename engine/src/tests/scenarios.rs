@@ -93,6 +93,11 @@ pub(super) const ALL: &[Scenario] = &[
         steps: old_format,
     },
     Scenario {
+        name: "move",
+        before: with_transactions,
+        steps: super::moving::move_with_a_restart,
+    },
+    Scenario {
         name: "metadata files",
         before: |_| Ok(()),
         steps: metadata_files,

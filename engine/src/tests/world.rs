@@ -9,6 +9,7 @@ use crate::close::Closed;
 use crate::directory::{LoadOptions, LogDirectory};
 use crate::fault;
 use crate::flush::FlushTo;
+use crate::partition_name::Standing;
 use protocol::ids::Uuid;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -42,6 +43,8 @@ pub(super) struct Told {
 pub(super) struct World {
     pub(super) root: tempfile::TempDir,
     pub(super) directory: Option<LogDirectory>,
+    /// Another one, where logs may be moved to; within the first.
+    pub(super) second: Option<LogDirectory>,
     pub(super) told: BTreeMap<TopicPartition, Told>,
     pub(super) errors: Vec<String>,
     clock: i64,
@@ -102,6 +105,7 @@ impl World {
         Self {
             root: in_memory(),
             directory: None,
+            second: None,
             told: BTreeMap::new(),
             errors: Vec::new(),
             clock: NOW.0,
@@ -144,10 +148,8 @@ impl World {
             "what failed, and where? {text}"
         );
         self.errors.push(text);
-        let offline = self
-            .directory
-            .as_ref()
-            .is_some_and(|d| d.health().failure().is_some());
+        let mut used = self.directory.iter().chain(&self.second);
+        let offline = used.any(|d| d.health().failure().is_some());
         match fault::has_crashed() || offline {
             true => Err(Stop),
             false => Ok(()),
@@ -164,6 +166,41 @@ impl World {
 
     pub(super) fn directory(&self) -> &LogDirectory {
         self.directory.as_ref().expect("it is open")
+    }
+
+    pub(super) fn open_second(&mut self) -> Result<(), Stop> {
+        self.second = None;
+        let path = self.root.path().join("second");
+        let opened = self.step(|_| LogDirectory::open(&path))?;
+        self.second = Some(opened);
+        Ok(())
+    }
+
+    pub(super) fn second(&self) -> &LogDirectory {
+        self.second.as_ref().expect("it is open")
+    }
+
+    /// What was moved, or is about to be: a copy without its log is complete.
+    fn moved(&mut self) -> Vec<Log> {
+        if !self.root.path().join("second").exists() {
+            return Vec::new();
+        }
+        self.open_second().unwrap();
+        let here = self.directory().partitions().unwrap();
+        for found in self.second().futures().unwrap() {
+            if !here.contains(&found.partition) {
+                let renamed = self.second().rename_future(&found, Standing::Current);
+                renamed.unwrap();
+            }
+        }
+        let there = self.second().partitions().unwrap();
+        assert!(there.iter().all(|moved| !here.contains(moved)), "{there:?}");
+        let options = LoadOptions {
+            threads: 1,
+            now: NOW,
+            config: &config,
+        };
+        self.second().load_logs(&options).unwrap().logs
     }
 
     pub(super) fn create(&mut self, topic: &str) -> Result<Log, Stop> {
@@ -359,9 +396,11 @@ impl World {
     /// Opens what is left: all that was promised is there and nothing else, and the log goes on.
     pub(super) fn check(mut self) {
         self.directory = None;
+        self.second = None;
         self.errors.clear();
         self.open().unwrap();
-        let mut logs = self.load().unwrap();
+        let mut logs = self.moved();
+        logs.extend(self.load().unwrap());
         assert_eq!(self.errors, [] as [&str; 0]);
         for (partition, told) in std::mem::take(&mut self.told) {
             let log = logs
