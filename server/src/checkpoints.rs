@@ -35,7 +35,9 @@ impl Question for CheckpointQuestion {
             let log = partition.log().ok()?;
             Some(of_log(&shard.node.directories, &log, high_watermark))
         });
-        done.put(checkpoints.collect());
+        let moves = shard.moves.seen().into_iter();
+        let of_copies = moves.map(|(_, seen)| seen.checkpoint);
+        done.put(checkpoints.chain(of_copies).collect());
     }
 }
 

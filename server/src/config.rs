@@ -127,6 +127,12 @@ pub struct ServerConfig {
     pub log_cleaner_io_max_bytes_per_second: f64,
     /// `replica.high.watermark.checkpoint.interval.ms`.
     pub replica_high_watermark_checkpoint_interval: Duration,
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`, which is only set at run time.
+    pub replica_alter_log_dirs_io_max_bytes_per_second: u64,
+    /// `replica.fetch.max.bytes`.
+    pub replica_fetch_max_bytes: u32,
+    /// `replica.fetch.backoff.ms`.
+    pub replica_fetch_backoff: Duration,
     /// `replica.lag.time.max.ms`.
     pub replica_lag_time_max: Duration,
 

@@ -20,6 +20,7 @@ use crate::clock;
 use crate::config::ServerConfig;
 use crate::entropy::random_uuid;
 
+mod futures;
 mod missing;
 mod ownership;
 mod standing;
@@ -102,6 +103,8 @@ pub struct Directories {
     /// A directory of the configuration could not be opened.
     incomplete: bool,
     missing: MissingLogs,
+    /// The directories that partitions to come are to be made in.
+    wishes: Mutex<HashMap<TopicPartition, Uuid>>,
 }
 
 impl Directories {
@@ -131,6 +134,7 @@ impl Directories {
             cluster_id,
             incomplete,
             missing: MissingLogs::default(),
+            wishes: Mutex::default(),
         })
     }
 
@@ -151,6 +155,8 @@ impl Directories {
         if !self.all.iter().any(|d| version(d) == Some(MetaVersion::V0)) {
             return Ok(None);
         }
+        // What has become complete counts; the rest is settled when there is metadata.
+        self.settle_futures(&|_, _| false, &|_| None);
         let mut found = BTreeMap::new();
         for (directory, id) in self.all.iter().zip(&self.ids) {
             let survey = directory.survey().map_err(|source| DirectoriesError::Io {
@@ -271,7 +277,7 @@ impl Directories {
         self.all[n].health().failure().is_none()
     }
 
-    /// Makes an empty log in the directory with the fewest partitions. What has its name in a
+    /// Makes an empty log in the directory it was wished into, or in that with the fewest partitions. What has its name in a
     /// directory is another log's, and set aside.
     pub fn create_log(
         &self,
@@ -298,11 +304,12 @@ impl Directories {
             })?;
         }
         self.missing.forget(partition);
+        let wished = self.take_wish(partition);
         let n = {
             let mut loads = self.loads.lock().expect("no panic while counting");
-            let least = (0..loads.len())
-                .filter(|n| self.is_usable(*n))
-                .min_by_key(|n| loads[*n])
+            let usable = (0..loads.len()).filter(|n| self.is_usable(*n));
+            let least = wished
+                .or_else(|| usable.min_by_key(|n| loads[*n]))
                 .unwrap_or(self.metadata);
             loads[least] += 1;
             least

@@ -18,6 +18,7 @@ use replication::Leader;
 use crate::config::ServerConfig;
 use crate::coordination::groups;
 use crate::mail::{Done, Question};
+use crate::moving;
 use crate::partition::{Partition, PartitionKey};
 use crate::shard::Shard;
 
@@ -179,6 +180,7 @@ async fn remove_partitions(shard: &Rc<Shard>, image: &Image, topic_id: Uuid) {
         .filter(|p| p.key.topic_id == topic_id);
     for partition in gone {
         shard.remove_partition(&partition.key);
+        moving::give_up(shard, &partition).await;
         let Some(log) = partition.retire().await else {
             continue;
         };

@@ -36,6 +36,7 @@ mod markers;
 mod metadata_batches;
 mod metadata_log;
 mod metadata_snapshots;
+mod moving;
 mod node;
 mod offline;
 mod offsets;

@@ -13,6 +13,7 @@ use crate::config::describe::BrokerConfig;
 use crate::config::topic_log::{TopicSettings, topic_settings};
 use crate::connection_limits::ConnectionLimits;
 use crate::directories::Directories;
+use crate::moving::Pace;
 use crate::offline::OfflinePartitions;
 
 /// See the module.
@@ -27,6 +28,8 @@ pub struct Node {
     pub directories: Arc<Directories>,
     /// What of them cannot be used.
     pub offline: OfflinePartitions,
+    /// How fast logs move between directories.
+    pub move_pace: Pace,
     /// How many connections there may be.
     pub connection_limits: ConnectionLimits,
 }

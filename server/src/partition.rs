@@ -8,6 +8,7 @@
 
 mod arriving;
 mod cleaning;
+mod exchanging;
 mod flushing;
 mod retention;
 mod term;
@@ -35,6 +36,8 @@ use crate::kafka_error;
 use crate::unflushed::{FinishedWrite, Unflushed};
 use crate::watch::Watch;
 use arriving::Arriving;
+pub use exchanging::Held;
+use exchanging::Hold;
 
 /// Which partition, for every shard: topics that are created anew get a new id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,6 +129,7 @@ struct State {
     conversion: Conversion,
     arriving: Arriving,
     writing: bool,
+    hold: Hold,
     /// A task flushes what is due.
     flushing: bool,
     /// `flush.ms` has passed.
@@ -134,6 +138,8 @@ struct State {
     flush_timer: bool,
     /// Old segments are being looked at, given up or compacted.
     cleaning: bool,
+    /// The log is being moved to another directory.
+    moving: bool,
     /// Stops the compaction under way.
     brake: Option<Arc<Brake>>,
     /// What is written and must be flushed before it is answered.
@@ -163,10 +169,12 @@ impl Partition {
             conversion: settings.conversion,
             arriving: Arriving::default(),
             writing: false,
+            hold: Hold::None,
             flushing: false,
             flush_wanted: false,
             flush_timer: false,
             cleaning: false,
+            moving: false,
             brake: None,
             unflushed: Unflushed::default(),
             next_token: 0,
@@ -318,6 +326,11 @@ impl Partition {
         loop {
             let write = {
                 let mut state = self.state.borrow_mut();
+                if state.hold == Hold::Wanted {
+                    state.hold = Hold::Given;
+                    self.written.notify();
+                    return;
+                }
                 match state.log_in_use().start_write(clock::now_ms()) {
                     Some(write) => write,
                     None => {

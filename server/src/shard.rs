@@ -23,6 +23,7 @@ use crate::fetch_session::{FetchSessions, FetchTarget, Naming};
 use crate::fetch_waits::FetchWaits;
 use crate::mail::PostOffice;
 use crate::metadata_log::MetadataLog;
+use crate::moving::Moves;
 use crate::node::Node;
 use crate::offline;
 use crate::partition::{Partition, PartitionKey};
@@ -75,6 +76,8 @@ pub struct Shard {
     pub room: Room,
     /// Whose turn it is to make and give up logs.
     pub turns: Turns,
+    /// Logs on their way to other directories.
+    pub moves: Moves,
     /// The offset of the image's last record, or of one before it: it only grows.
     pub metadata_offset: Cell<Offset>,
     /// Notified when the shard's thread may end.
@@ -116,6 +119,7 @@ impl Shard {
             metadata,
             room: Room::default(),
             turns: Turns::default(),
+            moves: Moves::default(),
             metadata_offset: Cell::new(Offset(registered_at)),
             ended,
             live: RefCell::new(Arc::new(config.with_dynamic(&image))),

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use controller::bootstrap::Registration;
+use controller::directories::directory_of;
 use controller::image::{Endpoint, Image};
 use controller::topic_name;
 use engine::OpenError;
@@ -27,6 +28,7 @@ use crate::install;
 use crate::listen::{self, BindError};
 use crate::mail::{Letter, MAILBOX_LETTERS_MAX, PostOffice};
 use crate::metadata_log::MetadataLog;
+use crate::moving::{self, Pace};
 use crate::node::Node;
 use crate::offline::OfflinePartitions;
 use crate::partition::{Partition, PartitionKey};
@@ -72,12 +74,26 @@ pub enum ServeError {
     },
 }
 
+/// A log for the shard that owns its partition.
+struct Dealt {
+    key: PartitionKey,
+    log: Log,
+    /// Its copy in another directory, and the id of that.
+    copy: Option<(Log, Uuid)>,
+}
+
+/// What the directories had.
+struct Found {
+    logs: HashMap<TopicPartition, Log>,
+    copies: HashMap<TopicPartition, (Log, Uuid)>,
+}
+
 /// What a shard's thread is given at its birth.
 struct ShardSeed {
     id: ShardId,
     node: Arc<Node>,
     image: Arc<Image>,
-    logs: Vec<(PartitionKey, Log)>,
+    logs: Vec<Dealt>,
     senders: Vec<ring::mailbox::Sender<Letter>>,
     mailbox: Receiver<Letter>,
     metadata: Option<LedLog>,
@@ -107,17 +123,18 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
     let image = Arc::new(metadata_log.image().clone());
     let cores = thread::available_parallelism().map_or(1, |n| n.get());
     let shards = config.num_shards.unwrap_or(cores);
-    let logs = load_logs(&config, &directories, &image)?;
+    let found = load_logs(&config, &directories, &image)?;
     let config = Arc::new(config);
     let node = Arc::new(Node {
         shards,
         broker_id: config.node_id,
         directories,
         offline: OfflinePartitions::default(),
+        move_pace: Pace::default(),
         connection_limits: ConnectionLimits::new(&config.with_dynamic(&image)),
         config,
     });
-    let logs = deal_out(&node, &image, logs);
+    let logs = deal_out(&node, &image, found);
     let (senders, mailboxes): (Vec<_>, Vec<_>) = (0..shards)
         .map(|_| ring::mailbox::channel(MAILBOX_LETTERS_MAX))
         .unzip();
@@ -190,7 +207,7 @@ fn load_logs(
     config: &ServerConfig,
     directories: &Directories,
     image: &Image,
-) -> Result<HashMap<TopicPartition, Log>, DirectoriesError> {
+) -> Result<Found, DirectoriesError> {
     if !directories.were_clean() && image.topics().len() > 0 {
         tracing::info!("the last stop was not clean: recovering the logs");
     }
@@ -202,18 +219,25 @@ fn load_logs(
     let is_stray = |partition: &TopicPartition, topic_id: Option<Uuid>| {
         !is_of_image(image, config.node_id, partition, topic_id)
     };
+    let said = |partition: &TopicPartition| {
+        let topic = image.topic(&partition.topic)?;
+        directory_of(topic.partition(partition.partition)?, config.node_id)
+    };
+    let copies = directories.settle_futures(&is_stray, &said);
     let live = config.with_dynamic(image);
     let threads = live.num_recovery_threads_per_data_dir.max(1);
-    directories.load(threads, &is_stray, &log_config)
+    let logs = directories.load(threads, &is_stray, &log_config)?;
+    let copies = directories.open_futures(copies, &log_config);
+    let by_partition = |copy: (Log, Uuid)| (copy.0.topic_partition().clone(), copy);
+    Ok(Found {
+        logs,
+        copies: copies.into_iter().map(by_partition).collect(),
+    })
 }
 
 /// Gives each shard the logs of its partitions; creates those that are missing.
-fn deal_out(
-    node: &Node,
-    image: &Image,
-    mut logs: HashMap<TopicPartition, Log>,
-) -> Vec<Vec<(PartitionKey, Log)>> {
-    let mut dealt: Vec<Vec<(PartitionKey, Log)>> = Vec::new();
+fn deal_out(node: &Node, image: &Image, mut found: Found) -> Vec<Vec<Dealt>> {
+    let mut dealt: Vec<Vec<Dealt>> = Vec::new();
     dealt.resize_with(node.shards, Vec::new);
     for topic in image.topics() {
         for (index, state) in &topic.partitions {
@@ -225,7 +249,7 @@ fn deal_out(
                 partition: *index,
             };
             let partition = TopicPartition::new(&topic.name, *index);
-            let log = logs.remove(&partition).map_or_else(
+            let log = found.logs.remove(&partition).map_or_else(
                 || {
                     let settings = node.topic_settings(image, &topic.name);
                     let config = Arc::new(settings.log);
@@ -237,7 +261,8 @@ fn deal_out(
             match log {
                 Ok(mut log) => {
                     node.directories.restore_topic_id(&mut log, topic.id);
-                    dealt[owner(&key, node.shards).0].push((key, log));
+                    let copy = found.copies.remove(&partition);
+                    dealt[owner(&key, node.shards).0].push(Dealt { key, log, copy });
                 }
                 Err(error) => {
                     tracing::error!("{partition} is offline: {error}");
@@ -316,7 +341,7 @@ fn build(seed: ShardSeed, ended: &Rc<Event>) -> (Rc<Shard>, Receiver<Letter>) {
         metadata,
         ended.clone(),
     );
-    for (key, mut log) in seed.logs {
+    for Dealt { key, mut log, copy } in seed.logs {
         let topic = image
             .topic_by_id(key.topic_id)
             .expect("logs are of the image's topics");
@@ -325,13 +350,11 @@ fn build(seed: ShardSeed, ended: &Rc<Event>) -> (Rc<Shard>, Receiver<Letter>) {
             .expect("logs are of the image's partitions");
         let settings = shard.node.topic_settings(&image, &topic.name);
         let leader = install::leader(shard.node.broker_id, state, &mut log);
-        shard.add_partition(Partition::new(
-            topic.name.clone(),
-            key,
-            log,
-            leader,
-            &settings,
-        ));
+        let partition = Partition::new(topic.name.clone(), key, log, leader, &settings);
+        shard.add_partition(partition.clone());
+        if let Some((copy, to)) = copy {
+            moving::resume(&shard, &partition, copy, to);
+        }
     }
     (shard, seed.mailbox)
 }

@@ -5,6 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use controller::bootstrap::{self, Stage};
+use engine::log::Log;
+use protocol::ids::Offset;
 
 use crate::checkpoints;
 use crate::coordination;
@@ -63,6 +65,23 @@ impl Question for StopQuestion {
     }
 }
 
+impl Left {
+    async fn close(&mut self, shard: &Rc<Shard>, log: Log, high_watermark: Offset) {
+        let directories = &shard.node.directories;
+        let mut checkpoint = checkpoints::of_log(directories, &log, high_watermark);
+        match ring::offload(move || log.close()).await {
+            Ok(closed) => checkpoint.recovery_point = closed.recovery_point,
+            Err(error) => {
+                tracing::error!("closing {} failed: {error}", checkpoint.partition);
+                // In a directory that failed nothing is expected any more, and it is not marked.
+                let failed = directories.has_failed(checkpoint.directory);
+                self.failed += usize::from(!failed);
+            }
+        }
+        self.closed.push(checkpoint);
+    }
+}
+
 async fn stop_shard(shard: &Rc<Shard>) -> Left {
     let _turn = shard.turns.take().await;
     let mut left = Left {
@@ -70,23 +89,13 @@ async fn stop_shard(shard: &Rc<Shard>) -> Left {
         failed: 0,
     };
     for partition in shard.partitions() {
+        if let Some(copy) = shard.moves.give_up(&partition.key).await {
+            let end = copy.log_end_offset();
+            left.close(shard, copy, end).await;
+        }
         let high_watermark = partition.leader().high_watermark();
-        let Some(log) = partition.retire().await else {
-            continue;
-        };
-        let mut checkpoint = checkpoints::of_log(&shard.node.directories, &log, high_watermark);
-        match ring::offload(move || log.close()).await {
-            Ok(closed) => {
-                checkpoint.recovery_point = closed.recovery_point;
-                left.closed.push(checkpoint);
-            }
-            Err(error) => {
-                tracing::error!("closing {} failed: {error}", checkpoint.partition);
-                // In a directory that failed nothing is expected any more, and it is not marked.
-                let failed = shard.node.directories.has_failed(checkpoint.directory);
-                left.failed += usize::from(!failed);
-                left.closed.push(checkpoint);
-            }
+        if let Some(log) = partition.retire().await {
+            left.close(shard, log, high_watermark).await;
         }
     }
     left

@@ -347,7 +347,7 @@ fn log_directories_are_described_with_their_replicas() {
 }
 
 #[test]
-fn a_replica_may_be_asked_to_be_where_it_is_and_nowhere_else() {
+fn a_replica_may_be_asked_to_be_where_it_is() {
     const ALTER_REPLICA_LOG_DIRS: i16 = 34;
     let node = Node::start();
     node.create_topic("ships", 1);

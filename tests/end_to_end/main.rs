@@ -28,6 +28,7 @@ mod librdkafka;
 mod list_offsets;
 mod log_directories;
 mod metadata_survives;
+mod moves;
 mod prepared_swap;
 mod record_formats;
 mod retention;

@@ -475,6 +475,12 @@ fn build(
         log_cleaner_io_max_bytes_per_second: v.ratio("log.cleaner.io.max.bytes.per.second"),
         replica_high_watermark_checkpoint_interval: v
             .millis("replica.high.watermark.checkpoint.interval.ms"),
+        replica_alter_log_dirs_io_max_bytes_per_second: set_at_run_time(
+            v,
+            "replica.alter.log.dirs.io.max.bytes.per.second",
+        ),
+        replica_fetch_max_bytes: v.whole("replica.fetch.max.bytes") as u32,
+        replica_fetch_backoff: v.millis("replica.fetch.backoff.ms"),
         replica_lag_time_max: v.millis("replica.lag.time.max.ms"),
         groups: GroupSettings::of(v),
         transactions: TransactionSettings::of(v),
@@ -482,6 +488,12 @@ fn build(
         producer_id_expiration_check_interval: v.millis("producer.id.expiration.check.interval.ms"),
         values,
     })
+}
+
+/// A limit in bytes a second that no file may have.
+fn set_at_run_time(values: &Values, name: &str) -> u64 {
+    let given = values.given().get(name);
+    given.and_then(|text| text.parse().ok()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

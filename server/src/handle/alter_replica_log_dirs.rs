@@ -1,20 +1,21 @@
 //! AlterReplicaLogDirs: which of the node's log directories a replica is to be in (KIP-113).
 //!
-//! A replica that is in that directory already is where it should be. This version does not move
-//! logs: any other wish is refused with KAFKA_STORAGE_ERROR, and the node's log says why.
+//! The answer comes when the move has begun (see `moving`). A partition that does not exist yet is
+//! remembered, and made in that directory later.
 
 use std::path::Path;
 use std::rc::Rc;
 
+use engine::TopicPartition;
 use protocol::error::ErrorCode;
-use protocol::ids::{PartitionIndex, Uuid};
+use protocol::ids::PartitionIndex;
 use protocol::messages::alter_replica_log_dirs::{
     AlterReplicaLogDirPartitionResult, AlterReplicaLogDirTopicResult, AlterReplicaLogDirsRequest,
     AlterReplicaLogDirsResponse,
 };
 
 use crate::directories::PathStanding;
-use crate::mail::{Done, Question};
+use crate::moving::{MoveQuestion, Wanted};
 use crate::partition::PartitionKey;
 use crate::reply_queue::Outcome;
 use crate::request::Request;
@@ -24,46 +25,6 @@ use crate::shard::Shard;
 /// The longest topic name that leaves room for `-<partition>.<32 hex>-future` in a file name.
 const FUTURE_NAME_BYTES_MAX: usize = 255;
 const FUTURE_SUFFIX_BYTES: usize = ".".len() + 32 + "-future".len();
-
-/// One replica and the directory it is to be in.
-struct Move {
-    key: PartitionKey,
-    to: Uuid,
-}
-
-/// The moves of one request on one shard.
-struct MoveQuestion {
-    moves: Vec<Move>,
-}
-
-impl Question for MoveQuestion {
-    type Answer = Vec<ErrorCode>;
-
-    fn serve(self, shard: &Rc<Shard>, done: Done<Vec<ErrorCode>>) {
-        let answers = self.moves.iter().map(|wanted| {
-            let Some(partition) = shard.partition(&wanted.key) else {
-                return match shard.node.offline.contains(&wanted.key) {
-                    true => ErrorCode::KafkaStorageError,
-                    false => ErrorCode::ReplicaNotAvailable,
-                };
-            };
-            match partition.log() {
-                Err(error) => error,
-                Ok(log) if shard.node.directories.id_of(&log) == wanted.to => ErrorCode::None,
-                Ok(_) => {
-                    tracing::warn!(
-                        "{}-{} stays where it is: this version does not move logs between \
-                         directories",
-                        partition.topic,
-                        wanted.key.partition
-                    );
-                    ErrorCode::KafkaStorageError
-                }
-            }
-        });
-        done.put(answers.collect());
-    }
-}
 
 /// Answers an AlterReplicaLogDirs request.
 pub async fn alter_replica_log_dirs(shard: Rc<Shard>, request: Request) -> Outcome {
@@ -87,7 +48,10 @@ pub async fn alter_replica_log_dirs(shard: Rc<Shard>, request: Request) -> Outco
                     }
                     (PathStanding::Unknown, _) => Err(ErrorCode::LogDirNotFound),
                     (PathStanding::Failed, _) => Err(ErrorCode::KafkaStorageError),
-                    (PathStanding::Usable(_), None) => Err(ErrorCode::ReplicaNotAvailable),
+                    (PathStanding::Usable(to), None) => {
+                        directories.wish(TopicPartition::new(&topic.name, index), to);
+                        Err(ErrorCode::ReplicaNotAvailable)
+                    }
                     (PathStanding::Usable(to), Some(known)) => {
                         let topic_id = known.id;
                         let partition = index;
@@ -95,7 +59,7 @@ pub async fn alter_replica_log_dirs(shard: Rc<Shard>, request: Request) -> Outco
                             topic_id,
                             partition,
                         };
-                        Ok(Move { key, to })
+                        Ok(Wanted { key, to })
                     }
                 };
                 match planned {
@@ -105,7 +69,9 @@ pub async fn alter_replica_log_dirs(shard: Rc<Shard>, request: Request) -> Outco
             }
         }
     }
-    let answers = scatter.gather(&shard, |moves| MoveQuestion { moves }).await;
+    let answers = scatter
+        .gather(&shard, |wanted| MoveQuestion { wanted })
+        .await;
     let mut answers = answers.into_iter();
     let topics = body.dirs.iter().flat_map(|dir| &dir.topics);
     let results = topics.map(|topic| {

@@ -36,6 +36,8 @@ struct Size {
     bytes: u64,
     /// How far its end is behind what it follows.
     offset_lag: i64,
+    /// It is the copy of a log that is being moved here.
+    is_future: bool,
 }
 
 impl Question for SizesQuestion {
@@ -58,6 +60,22 @@ impl Question for SizesQuestion {
                 partition: partition.key.partition,
                 bytes: log.size_bytes(),
                 offset_lag: (high_watermark.0 - log.log_end_offset().0).max(0),
+                is_future: false,
+            });
+        }
+        for (partition, copy) in shard.moves.seen() {
+            let is_wanted = |wanted: &Arc<HashSet<_>>| wanted.contains(&partition.key);
+            if !self.wanted.as_ref().is_none_or(is_wanted) {
+                continue;
+            }
+            let log_end = partition.log().map(|log| log.log_end_offset());
+            sizes.push(Size {
+                directory: copy.checkpoint.directory,
+                topic: partition.topic.clone(),
+                partition: partition.key.partition,
+                bytes: copy.bytes,
+                offset_lag: log_end.map_or(-1, |log_end| log_end - copy.end),
+                is_future: true,
             });
         }
         done.put(sizes);
@@ -135,7 +153,7 @@ fn told(
                 partition_index: size.partition.0,
                 partition_size: bytes(size.bytes),
                 offset_lag: size.offset_lag,
-                is_future_key: false,
+                is_future_key: size.is_future,
             })
             .collect(),
     });

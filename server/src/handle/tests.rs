@@ -177,7 +177,10 @@ const SHOWN_BY: &[(ApiKey, &[&str])] = &[
     ),
     (
         ApiKey::AlterReplicaLogDirs,
-        &["administration::a_replica_may_be_asked_to_be_where_it_is_and_nowhere_else"],
+        &[
+            "moves::a_move_goes_on_after_a_kill_and_a_stop",
+            "moves::a_log_moves_to_and_fro_while_it_is_written_and_read",
+        ],
     ),
     (
         ApiKey::DescribeLogDirs,

@@ -20,7 +20,7 @@ impl Partition {
     /// Looks at how dirty the log is, if it is one to be compacted.
     pub fn check_dirt(&self) -> Option<DirtCheck> {
         let state = self.state.borrow();
-        if state.cleaning {
+        if state.cleaning || state.moving {
             return None;
         }
         let high_watermark: Offset = state.leader.high_watermark();
@@ -39,7 +39,9 @@ impl Partition {
             let brake = limits.brake.clone();
             let now = clock::now_ms();
             let planned = match &state.log {
-                Some(log) if !state.cleaning => log.start_compaction(cleanable, limits, now),
+                Some(log) if !state.cleaning && !state.moving => {
+                    log.start_compaction(cleanable, limits, now)
+                }
                 _ => None,
             };
             state.cleaning = planned.is_some();

@@ -11,7 +11,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     row("num.replica.fetchers", Int, Some("1"), Any, CLUSTER_WIDE,
         "How many links to each leader fetch from it."),
     row("num.replica.alter.log.dirs.threads", Int, None, Any, READ_ONLY,
-        "How many threads move replicas between directories."),
+        "How many threads move replicas between directories; no effect, each shard moves one at a time."),
     row("replica.lag.time.max.ms", Long, Some("30000"), Any, READ_ONLY,
         "A follower that has not caught up for this long leaves the ISR."),
     row("replica.fetch.max.bytes", Int, Some("1048576"), AtLeast(0), READ_ONLY,

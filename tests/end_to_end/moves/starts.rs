@@ -1,0 +1,93 @@
+//! What a move left is settled at the next start, by us and by Kafka.
+
+use std::fs;
+use std::io;
+
+use chiplog_tests::node::{Node, Setup, Target};
+use chiplog_tests::raw::{batch, produce_to, try_end_offset};
+
+use super::{
+    alter, assert_in_order, directories_of, directory, elsewhere, node, places, send, throttle,
+    wait_until_in,
+};
+use crate::librdkafka::{Sender, assert_all_delivered};
+
+/// What a crash between the two renames of a move leaves.
+#[test]
+fn a_move_that_lacks_only_the_name_is_completed_at_the_start() -> io::Result<()> {
+    if Target::of_this_run() == Target::Kafka {
+        return Ok(());
+    }
+    let mut node = node();
+    node.create_topic("t", 1);
+    let to = elsewhere(&node, "t");
+    let (from, _) = places(&node, "t");
+    let (error, _) = produce_to(&mut node.connect(), "t", &batch(&[b"acknowledged"]))?;
+    assert_eq!(error, 0);
+    assert_eq!(alter(&node, to, "t"), 0);
+    wait_until_in(&node, to, "t");
+    node.kill();
+    let digits = "0".repeat(32);
+    let [there, here] = [to, &from].map(|name| directory(&node, name));
+    let future = there.join(format!("t-0.{digits}-future"));
+    fs::rename(there.join("t-0"), &future)?;
+    node.start_again();
+    assert_eq!(places(&node, "t"), (to.to_owned(), None));
+    assert_eq!(try_end_offset(&mut node.connect(), "t", 0), Ok(1));
+    node.stop();
+
+    // A copy in a directory where the log was never said to be is set aside, and its log made anew.
+    fs::rename(there.join("t-0"), here.join(format!("t-0.{digits}-future")))?;
+    for entry in fs::read_dir(&here)? {
+        let path = entry?.path();
+        if path.display().to_string().ends_with("-delete") {
+            fs::remove_dir_all(path)?;
+        }
+    }
+    node.start_again();
+    assert_eq!(try_end_offset(&mut node.connect(), "t", 0), Ok(0));
+    let kinds = directories_of(&node, "t");
+    assert!(kinds.contains(&format!("{from}/stray")), "{kinds:?}");
+    Ok(())
+}
+
+/// A node with log directories in which Kafka can go on.
+#[test]
+fn kafka_goes_on_with_logs_that_were_moved_and_moves_them_back() {
+    if Target::of_this_run() == Target::Kafka {
+        return;
+    }
+    let settings = Setup::new()
+        .set("log.dirs", "data,more")
+        .set("node.id", "1");
+    let mut node = Node::start_with(settings);
+    node.create_topic("swapped", 1);
+    let sender = Sender::to(&node, &[("enable.idempotence", "true")]);
+    (0..1_000).for_each(|number| send(&sender, "swapped", number));
+    assert_all_delivered(&sender.finish(), 1_000);
+    let (from, _) = places(&node, "swapped");
+    let to = if from == "data" { "more" } else { "data" };
+    assert_eq!(alter(&node, to, "swapped"), 0);
+    wait_until_in(&node, to, "swapped");
+    node.stop();
+    node.start_again_as(Target::Kafka);
+    assert_eq!(places(&node, "swapped"), (to.to_owned(), None));
+    assert_in_order(&node, "swapped", 1_000);
+    let second = Sender::to(&node, &[("enable.idempotence", "true")]);
+    (1_000..2_000).for_each(|number| send(&second, "swapped", number));
+    assert_all_delivered(&second.finish(), 1_000);
+    assert_eq!(alter(&node, &from, "swapped"), 0);
+    wait_until_in(&node, &from, "swapped");
+    throttle(&node, Some(1));
+    assert_eq!(alter(&node, to, "swapped"), 0);
+    assert_eq!(
+        places(&node, "swapped"),
+        (from.clone(), Some(to.to_owned()))
+    );
+    node.stop();
+    node.start_again_as(Target::Chiplog);
+    assert_eq!(places(&node, "swapped"), (from, Some(to.to_owned())));
+    throttle(&node, None);
+    wait_until_in(&node, to, "swapped");
+    assert_in_order(&node, "swapped", 2_000);
+}
