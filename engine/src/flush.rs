@@ -11,6 +11,7 @@ use crate::append::AppendError;
 use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::log::Log;
+use crate::open_segments;
 use crate::partition_files;
 use crate::sealed_segment::SealedSegment;
 use crate::write::may_pass;
@@ -246,7 +247,7 @@ pub(crate) fn sync_segment(
 
 /// Syncs a file or a directory. What is not there any more was given up.
 fn sync_if_there(path: &Path) -> Result<(), FlushError> {
-    match disk::open_to_read(path) {
+    match open_segments::of_process().with_room(|| disk::open_to_read(path)) {
         Ok(file) => disk::sync_all(&file).map_err(FlushError::Failed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(FlushError::of_open(error)),

@@ -15,6 +15,7 @@
 
 use crate::sealed_segment::SealedSegment;
 use std::collections::VecDeque;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -95,8 +96,19 @@ impl OpenSegments {
         self.close_beyond(self.max.load(Ordering::Relaxed));
     }
 
-    /// The process has no descriptor left: half of them are closed.
-    pub(crate) fn make_room(&self) {
+    /// Does what opens files; if the process has no descriptor left, half of the segments are closed
+    /// for it, and it is done again.
+    pub(crate) fn with_room<T>(&self, mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        match open() {
+            Err(error) if out_of_descriptors(&error) => {
+                self.make_room();
+                open()
+            }
+            opened => opened,
+        }
+    }
+
+    fn make_room(&self) {
         let half = self.lock().len() / 2;
         self.close_beyond(half);
     }
@@ -128,6 +140,12 @@ impl OpenSegments {
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Weak<SealedSegment>>> {
         self.order.lock().expect("nobody panics with it")
     }
+}
+
+fn out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    crate::disk_error::errno(error)
+        .is_some_and(|errno| [Errno::MFILE, Errno::NFILE].contains(&errno))
 }
 
 impl Drop for UnflushedPlace {

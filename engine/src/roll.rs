@@ -183,13 +183,14 @@ impl Roll {
 
     /// The same, on this thread.
     pub(crate) fn run_blocking(mut self: Box<Self>) -> Result<(Box<Self>, File), Failure> {
-        self.old
-            .store_blocking(&self.directory)
+        // Segments that are only read give way to one that is written.
+        let open = open_segments::of_process();
+        open.with_room(|| self.old.store_blocking(&self.directory))
             .map_err(|error| Failure::before_a_byte(&error))?;
         if self.place.is_none() {
             self.sync_old()?;
         }
-        match self.make_files() {
+        match open.with_room(|| self.make_files()) {
             Ok(file) => Ok((self, file)),
             Err(error) => {
                 let _ = remove_segment(&self.directory, self.to);

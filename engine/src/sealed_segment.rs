@@ -228,17 +228,8 @@ impl SealedSegment {
         opened
     }
 
-    /// Opens one of its files; if the process has no descriptor left, segments that nobody uses
-    /// are closed for it.
     fn open_with_room(&self, kind: Kind, open: &OpenSegments) -> io::Result<std::fs::File> {
-        let file = || self.open_blocking(kind, |path| disk::open_to_read(path));
-        match file() {
-            Err(error) if out_of_descriptors(&error) => {
-                open.make_room();
-                file()
-            }
-            opened => opened,
-        }
+        open.with_room(|| self.open_blocking(kind, |path| disk::open_to_read(path)))
     }
 
     fn slot(&self) -> std::sync::MutexGuard<'_, Option<File>> {
@@ -366,12 +357,6 @@ fn missing_is_damaged(mapped: io::Result<Option<Entries>>) -> io::Result<Option<
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         other => other,
     }
-}
-
-fn out_of_descriptors(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    crate::disk_error::errno(error)
-        .is_some_and(|errno| [Errno::MFILE, Errno::NFILE].contains(&errno))
 }
 
 /// When a file was last changed.
