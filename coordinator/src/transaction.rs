@@ -117,6 +117,36 @@ pub enum Request {
     List(ListFilter),
 }
 
+impl Request {
+    /// Why it is refused whatever holds, also while its partition is being read.
+    #[must_use]
+    pub fn refusal(&self, timeout_ms_max: i32) -> Option<ErrorCode> {
+        let (id, timeout_ms) = match self {
+            Request::InitProducerId {
+                transactional_id,
+                timeout_ms,
+                ..
+            } => (transactional_id, Some(*timeout_ms)),
+            Request::AddPartitions {
+                transactional_id, ..
+            }
+            | Request::VerifyPartitions {
+                transactional_id, ..
+            }
+            | Request::EndTransaction {
+                transactional_id, ..
+            }
+            | Request::Describe(transactional_id) => (transactional_id, None),
+            Request::List(_) => return None,
+        };
+        if id.is_empty() {
+            return Some(ErrorCode::InvalidRequest);
+        }
+        let refused = timeout_ms.is_some_and(|ms| ms <= 0 || ms > timeout_ms_max);
+        refused.then_some(ErrorCode::InvalidTransactionTimeout)
+    }
+}
+
 /// What a coordinator of transactions answers.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Reply {

@@ -1,8 +1,8 @@
 //! Deadlines that move far more often than they pass: a session's with every heartbeat.
 //!
 //! An alarm that is put off costs nothing: its entry in the order of deadlines stays where it is,
-//! and is set anew when it is found to be early. Invariant: an alarm that is due at some time has
-//! an entry at that time or before.
+//! and is set anew when it is found to be early. Invariants: an alarm that is due at some time has
+//! an entry at that time or before; no alarm has two.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,6 @@ use protocol::ids::TimestampMs;
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Alarm {
     due: Option<TimestampMs>,
-    /// The entry that counts; others of this alarm are left over.
     entry: Option<TimestampMs>,
 }
 
@@ -37,14 +36,30 @@ impl<K: Ord> Default for Alarms<K> {
     }
 }
 
-impl<K: Ord> Alarms<K> {
+impl<K: Ord + Clone> Alarms<K> {
     /// Sets an alarm, earlier or later than it was.
     pub fn set(&mut self, alarm: &mut Alarm, at: TimestampMs, key: K) {
         alarm.due = Some(at);
         if alarm.entry.is_none_or(|entry| at < entry) {
-            alarm.entry = Some(at);
+            if let Some(later) = alarm.entry.replace(at) {
+                self.entries.remove(&(later, key.clone()));
+            }
             self.entries.insert((at, key));
         }
+    }
+
+    /// Takes an alarm away: whom it concerns is gone.
+    pub fn forget(&mut self, alarm: &mut Alarm, key: K) {
+        alarm.due = None;
+        if let Some(at) = alarm.entry.take() {
+            self.entries.remove(&(at, key));
+        }
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// When there is something to look at.
@@ -106,6 +121,18 @@ mod tests {
         }
         assert_eq!(rang, [12]);
         assert_eq!(alarms.next(), None);
+    }
+
+    #[test]
+    fn an_alarm_leaves_nothing_behind() {
+        let mut alarms = Alarms::default();
+        let mut alarm = Alarm::default();
+        for at in [50, 40, 60, 30] {
+            alarms.set(&mut alarm, TimestampMs(at), ());
+            assert_eq!(alarms.entries.len(), 1);
+        }
+        alarms.forget(&mut alarm, ());
+        assert_eq!((alarm, alarms.entries.len()), (Alarm::default(), 0));
     }
 
     #[test]

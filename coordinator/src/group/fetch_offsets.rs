@@ -26,6 +26,7 @@ impl Groups {
         let topics = match &request.topics {
             Some(topics) => topics
                 .iter()
+                .filter(|topic| !topic.partition_indexes.is_empty())
                 .map(|topic| OffsetFetchResponseTopics {
                     name: topic.name.clone(),
                     partitions: topic

@@ -10,7 +10,7 @@ use protocol::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol}
 use super::member::Member;
 use super::membership::Group;
 use super::rebalance::{
-    complete_if_all_joined, generation_record, joined, prepare, prepare_if_possible,
+    complete_if_all_joined, generation_record, joined, prepare, prepare_if_possible, remove_member,
 };
 use super::request::{Join, Reply};
 use super::state::State;
@@ -57,9 +57,6 @@ impl Groups {
         let asked = joiner.asked();
         let member_id = asked.member_id.to_string();
         let session_ms = i64::from(asked.session_timeout_ms);
-        if asked.group_id.is_empty() {
-            return work.refuse_join(token, &member_id, ErrorCode::InvalidGroupId);
-        }
         if session_ms < millis(work.settings.session_timeout_min)
             || session_ms > millis(work.settings.session_timeout_max)
         {
@@ -73,9 +70,8 @@ impl Groups {
             return work.refuse_join(token, &member_id, ErrorCode::UnknownMemberId);
         };
         if !has_room(group, &member_id, work.settings.members_max) {
-            if let Some(gone) = group.remove(&member_id) {
-                answer_waits(gone, ErrorCode::GroupMaxSizeReached, work);
-            }
+            let (member, error) = (member_id.into(), ErrorCode::GroupMaxSizeReached);
+            remove_member(&id, group, &member, error, work);
             work.refuse_join(token, "", ErrorCode::GroupMaxSizeReached);
         } else if member_id.is_empty() {
             join_anew(&id, group, joiner, work);
@@ -157,15 +153,6 @@ fn has_room(group: &Group, member: &str, members_max: usize) -> bool {
     }
 }
 
-fn answer_waits(gone: Member, error: ErrorCode, work: &mut Work<'_>) {
-    if let Some(token) = gone.joining {
-        work.refuse_join(token, "", error);
-    }
-    if let Some(token) = gone.syncing {
-        work.refuse_sync(token, error);
-    }
-}
-
 /// Somebody without a member id.
 fn join_anew(id: &Rc<str>, group: &mut Group, joiner: Joiner, work: &mut Work<'_>) {
     if let Err(error) = is_acceptable(group, &joiner) {
@@ -197,7 +184,7 @@ fn join_again(id: &Rc<str>, group: &mut Group, member: &str, joiner: Joiner, wor
     }
     if let Some((known, _)) = group.pending.get_key_value(member) {
         if joiner.instance().is_some() {
-            return work.refuse_join(joiner.token, member, ErrorCode::UnknownServerError);
+            return work.refuse_join(joiner.token, "", ErrorCode::UnknownServerError);
         }
         let known = known.clone();
         return add(id, group, known, joiner, work);
@@ -305,6 +292,9 @@ fn add(id: &Rc<str>, group: &mut Group, member_id: Rc<str>, joiner: Joiner, work
     };
     let timeout_ms = NEW_MEMBER_JOIN_TIMEOUT_MS;
     work.expire_session_in(id, &member_id, &mut member.session, timeout_ms);
+    if let Some(mut pending) = group.pending.remove(&member_id) {
+        work.forget_pending(id, &member_id, &mut pending);
+    }
     group.add(member_id, member);
     prepare_if_possible(id, group, work);
 }
@@ -342,7 +332,7 @@ fn replace_static(
     if let Some(token) = member.syncing.take() {
         work.refuse_sync(token, ErrorCode::FencedInstanceId);
     }
-    member.session = Default::default(); // It belongs to the id.
+    work.forget_session(id, &old_id, &mut member.session); // It belongs to the id.
     group.rename(&old_id, new_id.clone());
     let (token, may_skip_assignment) = (joiner.token, joiner.request.may_skip_assignment);
     update(group, &new_id, joiner, work);

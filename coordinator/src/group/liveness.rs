@@ -25,9 +25,6 @@ impl Groups {
         request: &HeartbeatRequest<'_>,
         out: &mut Actions,
     ) -> ErrorCode {
-        if request.group_id.is_empty() {
-            return ErrorCode::InvalidGroupId;
-        }
         let (groups, mut work) = self.at_work(now, out);
         let Some((id, group)) = super::entry(groups, &request.group_id) else {
             return ErrorCode::UnknownMemberId;
@@ -60,21 +57,14 @@ impl Groups {
         out: &mut Actions,
     ) {
         let (groups, mut work) = self.at_work(now, out);
-        let found = super::entry(groups, &request.group_id);
-        let dead = matches!(&found, Some((_, group)) if group.state() == State::Dead);
-        let refused = match (request.group_id.is_empty(), dead) {
-            (true, _) => Some(ErrorCode::InvalidGroupId),
-            (false, true) => Some(ErrorCode::CoordinatorNotAvailable),
-            (false, false) => None,
-        };
-        if let Some(error) = refused {
+        let mut found = super::entry(groups, &request.group_id);
+        if matches!(&found, Some((_, group)) if group.state() == State::Dead) {
             let response = LeaveGroupResponse {
-                error_code: error.code(),
+                error_code: ErrorCode::CoordinatorNotAvailable.code(),
                 ..Default::default()
             };
             return work.reply(token, Reply::Leave(response));
         }
-        let mut found = found;
         let mut members = Vec::with_capacity(request.members.len());
         for leaving in request.members {
             let instance = leaving.group_instance_id.as_deref();
@@ -166,14 +156,16 @@ fn leave_one(
         leave(id, group, &current, work);
         return ErrorCode::None;
     }
-    if group.pending.remove(member).is_some() {
+    let member_id: Rc<str> = member.into();
+    if let Some(mut pending) = group.pending.remove(member) {
+        work.forget_pending(id, &member_id, &mut pending);
         complete_if_all_joined(id, group, work);
         return ErrorCode::None;
     }
     match validate_member(group, member, instance) {
         Err(error) => error,
         Ok(()) => {
-            leave(id, group, member, work);
+            leave(id, group, &member_id, work);
             ErrorCode::None
         }
     }

@@ -125,14 +125,12 @@ impl Group {
         }
         self.joining_count += usize::from(member.joining.is_some());
         self.leader.get_or_insert_with(|| id.clone());
-        self.pending.remove(&id);
         let before = self.members.insert(id, member);
         assert!(before.is_none(), "a member is added once");
     }
 
-    /// Removes a member, or one that was to come back. What it waits for is the caller's to answer.
+    /// Removes a member. What it waits for is the caller's to answer.
     pub fn remove(&mut self, id: &str) -> Option<Member> {
-        self.pending.remove(id);
         self.pending_sync.remove(id);
         let member = self.members.remove(id)?;
         if let Some(instance) = &member.instance {
@@ -342,12 +340,8 @@ impl Group {
         let mut topics = BTreeSet::new();
         for member in self.members.values() {
             let mut decoder = Decoder::new(member.metadata(protocol));
-            let version = decoder.i16();
-            let known = version.clamp(0, ConsumerProtocolSubscription::VERSION_MAX);
-            let subscription = ConsumerProtocolSubscription::decode(&mut decoder, known).ok()?;
-            if version < 0 {
-                return None;
-            }
+            decoder.i16(); // The version. Every one begins as version 0 does, and that is enough.
+            let subscription = ConsumerProtocolSubscription::decode(&mut decoder, 0).ok()?;
             topics.extend(subscription.topics.iter().map(ToString::to_string));
         }
         Some(topics)

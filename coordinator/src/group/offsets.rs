@@ -80,10 +80,10 @@ impl Offsets {
         }
     }
 
-    /// The log has this value at `at`.
+    /// The log has this value at `at`. A batch has one place: of two values in it the later holds.
     pub fn put(&mut self, topic: &str, partition: i32, at: Offset, value: CommittedOffset) {
         let newer = self.committed.get(topic, partition);
-        if newer.is_none_or(|known| known.at < at) {
+        if newer.is_none_or(|known| known.at <= at) {
             self.committed.insert(topic, partition, InLog { at, value });
         }
     }

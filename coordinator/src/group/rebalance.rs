@@ -107,7 +107,7 @@ fn complete(id: &Rc<str>, group: &mut Group, work: &mut Work<'_>) {
             .collect()
     };
     for gone in missing(group) {
-        remove_member(group, &gone, work);
+        remove_member(id, group, &gone, ErrorCode::UnknownMemberId, work);
     }
     if !group.elect_joined_leader() && group.len() > 0 {
         // Static members who have not come back may do so until their sessions end.
@@ -145,7 +145,7 @@ pub fn on_sync_alarm(id: &Rc<str>, group: &mut Group, work: &mut Work<'_>) {
         return;
     }
     for member in std::mem::take(&mut group.pending_sync) {
-        remove_member(group, &member, work);
+        remove_member(id, group, &member, ErrorCode::UnknownMemberId, work);
     }
     prepare(id, group, work);
 }
@@ -208,22 +208,32 @@ pub fn refuse_syncs(id: &Rc<str>, group: &mut Group, error: ErrorCode, work: &mu
     }
 }
 
-/// Removes a member, and tells it if it waits for something.
-pub fn remove_member(group: &mut Group, member: &str, work: &mut Work<'_>) {
-    let Some(gone) = group.remove(member) else {
+/// Removes a member, or one that was to come back, and tells it why if it waits for something.
+pub fn remove_member(
+    id: &Rc<str>,
+    group: &mut Group,
+    member: &Rc<str>,
+    error: ErrorCode,
+    work: &mut Work<'_>,
+) {
+    if let Some(mut pending) = group.pending.remove(member) {
+        work.forget_pending(id, member, &mut pending);
+    }
+    let Some(mut gone) = group.remove(member) else {
         return;
     };
+    work.forget_session(id, member, &mut gone.session);
     if let Some(token) = gone.joining {
-        work.refuse_join(token, "", ErrorCode::UnknownMemberId);
+        work.refuse_join(token, "", error);
     }
     if let Some(token) = gone.syncing {
-        work.refuse_sync(token, ErrorCode::UnknownMemberId);
+        work.refuse_sync(token, error);
     }
 }
 
 /// Removes a member of a group that goes on without it.
-pub fn leave(id: &Rc<str>, group: &mut Group, member: &str, work: &mut Work<'_>) {
-    remove_member(group, member, work);
+pub fn leave(id: &Rc<str>, group: &mut Group, member: &Rc<str>, work: &mut Work<'_>) {
+    remove_member(id, group, member, ErrorCode::UnknownMemberId, work);
     match group.state() {
         State::Stable | State::CompletingRebalance => prepare_if_possible(id, group, work),
         State::PreparingRebalance => complete_if_all_joined(id, group, work),

@@ -52,10 +52,9 @@ impl Groups {
     ) {
         let (groups, mut work) = self.at_work(now, out);
         let found = super::entry(groups, &request.group_id);
-        let error = match (&found, request.group_id.is_empty()) {
-            (_, true) => ErrorCode::InvalidGroupId,
-            (None, false) => ErrorCode::GroupIdNotFound,
-            (Some((_, group)), false) => match group.state() {
+        let error = match &found {
+            None => ErrorCode::GroupIdNotFound,
+            Some((_, group)) => match group.state() {
                 State::Dead => ErrorCode::GroupIdNotFound,
                 State::Empty => ErrorCode::None,
                 _ if group.is_of_consumers() => ErrorCode::None,
@@ -199,6 +198,10 @@ impl Groups {
 
     fn drop_group(&mut self, id: &Rc<str>) {
         if let Some(group) = self.groups.remove(id) {
+            for (member, mut alarm) in group.pending {
+                let timer = Timer::Pending(id.clone(), member);
+                self.alarms.forget(&mut alarm, timer);
+            }
             for producer in group.offsets.producers() {
                 self.forget_producer(producer, id);
             }

@@ -1,5 +1,6 @@
 //! The log read back: records become groups and offsets again.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use protocol::batch::control::TransactionResult;
@@ -78,7 +79,6 @@ impl Groups {
             .retain(|_, group| group.generation > 0 || !group.is_idle());
         let (groups, mut work) = self.at_work(now, out);
         for (id, group) in groups.iter_mut() {
-            group.state_since.get_or_insert(now);
             for member in group.member_ids() {
                 let state = group.member_mut(&member).expect("it is a member");
                 work.renew_session(id, &member, state);
@@ -94,13 +94,13 @@ impl Groups {
 /// The members of a record, each once.
 fn members(value: &GroupMetadataValue<'_>, version: i16) -> Vec<(Rc<str>, Member)> {
     let mut members: Vec<(Rc<str>, Member)> = Vec::with_capacity(value.members.len());
+    let (mut ids, mut instances) = (HashSet::new(), HashSet::new());
     for recorded in &value.members {
         let instance = recorded.group_instance_id.as_deref();
-        let is_known = members.iter().any(|(id, member)| {
-            **id == *recorded.member_id
-                || instance.is_some() && member.instance.as_deref() == instance
-        });
-        if !is_known {
+        if !ids.contains(&*recorded.member_id)
+            && instance.is_none_or(|instance| instances.insert(instance))
+        {
+            ids.insert(&*recorded.member_id);
             let protocol = value.protocol.as_deref().unwrap_or_default();
             members.push((
                 (&*recorded.member_id).into(),

@@ -15,7 +15,8 @@ use protocol::messages::offset_fetch::{OffsetFetchRequestTopics, OffsetFetchResp
 use protocol::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use protocol::messages::txn_offset_commit::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 
-/// A request about one group, or about what the groups of this partition have in common.
+/// A request about one group, or about what the groups of this partition have in common. Who asks
+/// has seen that there is no [`Request::refusal`].
 #[derive(Clone, PartialEq, Debug)]
 pub enum Request {
     /// A member wants to join.
@@ -42,6 +43,29 @@ pub enum Request {
     DeleteOffsets(Box<OffsetDeleteRequest<'static>>),
     /// These topics are deleted, and with them the offsets committed for them.
     TopicsDeleted(Vec<String>),
+}
+
+impl Request {
+    /// Why it is refused whatever holds, also while its partition is being read: what has members
+    /// has an id, and only offsets are kept for a group whose id is empty, as old clients have it.
+    #[must_use]
+    pub fn refusal(&self) -> Option<ErrorCode> {
+        let group = match self {
+            Request::Join(join) => &join.request.group_id,
+            Request::Sync(asked) => &asked.group_id,
+            Request::Heartbeat(asked) => &asked.group_id,
+            Request::Leave(asked) => &asked.group_id,
+            Request::TxnCommit(asked) => &asked.group_id,
+            Request::DeleteOffsets(asked) => &asked.group_id,
+            Request::Commit(_)
+            | Request::Fetch(_)
+            | Request::List(_)
+            | Request::Describe(_)
+            | Request::Delete(_)
+            | Request::TopicsDeleted(_) => return None,
+        };
+        group.is_empty().then_some(ErrorCode::InvalidGroupId)
+    }
 }
 
 /// The answer to the request of the same name.

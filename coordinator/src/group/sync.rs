@@ -27,9 +27,6 @@ impl Groups {
         out: &mut Actions,
     ) {
         let (groups, mut work) = self.at_work(now, out);
-        if request.group_id.is_empty() {
-            return work.refuse_sync(token, ErrorCode::InvalidGroupId);
-        }
         let Some((id, group)) = super::entry(groups, &request.group_id) else {
             return work.refuse_sync(token, ErrorCode::UnknownMemberId);
         };

@@ -8,16 +8,22 @@ use protocol::ids::{Offset, TimestampMs, Uuid};
 use protocol::messages::join_group::{
     JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse,
 };
+use protocol::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
 use protocol::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
+use protocol::messages::offset_delete::{
+    OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
 use protocol::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use protocol::records::consumer_protocol::ConsumerProtocolSubscription;
+use protocol::records::group::GroupMetadataValue;
 use protocol::wire::Encoder;
 
+use super::record::group_key;
 use super::request::{FetchOffsets, Join, Reply, Request};
 use super::{Groups, Settings};
-use crate::machine::{Action, Machine, Token};
+use crate::machine::{Action, BatchOrigin, Machine, Token};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -27,11 +33,17 @@ struct Table {
     now: TimestampMs,
     last: u64,
     end: i64,
+    log: Vec<(Vec<u8>, Vec<u8>)>,
     answers: BTreeMap<Token, Reply>,
 }
 
 impl Table {
     fn new() -> Table {
+        Table::with_log(&[])
+    }
+
+    /// A machine that has read these keys and values.
+    fn with_log(log: &[(Vec<u8>, Vec<u8>)]) -> Table {
         let settings = Settings {
             session_timeout_min: Duration::from_secs(6),
             session_timeout_max: Duration::from_secs(60),
@@ -46,8 +58,19 @@ impl Table {
             now: TimestampMs(1_000_000),
             last: 0,
             end: 0,
+            log: Vec::new(),
             answers: BTreeMap::new(),
         };
+        let origin = BatchOrigin {
+            producer: None,
+            timestamp: table.now,
+        };
+        for (key, value) in log {
+            let at = Offset(table.end);
+            let replayed = table.groups.replay(&origin, at, key, Some(value));
+            replayed.expect("it is a record of a group");
+            table.end += 1;
+        }
         let mut out = Vec::new();
         table.groups.on_loaded(table.now, &mut out);
         table.carry_out(out);
@@ -63,6 +86,9 @@ impl Table {
                 Action::Append(append) => {
                     let at = Offset(self.end);
                     self.end += append.records.len() as i64;
+                    let values = append.records.into_iter();
+                    let values = values.filter_map(|record| Some((record.key, record.value?)));
+                    self.log.extend(values);
                     let mut out = Vec::new();
                     self.groups
                         .on_appended(self.now, append.write, Ok(at), &mut out);
@@ -80,6 +106,13 @@ impl Table {
         self.groups.on_request(self.now, token, request, &mut out);
         self.carry_out(out);
         token
+    }
+
+    /// The records that `events` bring into the log.
+    fn records_of(&mut self, events: impl FnOnce(&mut Table)) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let before = self.log.len();
+        events(self);
+        self.log[before..].to_vec()
     }
 
     fn pass(&mut self, ms: i64) {
@@ -327,4 +360,120 @@ fn offsets_of_topics_that_are_consumed_do_not_expire() {
     assert_eq!(table.committed(), ["other", "t"]);
     table.pass(200_000);
     assert!(table.committed().is_empty());
+}
+
+#[test]
+fn of_two_offsets_for_a_partition_in_one_commit_the_last_holds() {
+    let mut table = Table::new();
+    let partition = |committed_offset| OffsetCommitRequestPartition {
+        committed_offset,
+        commit_timestamp: -1,
+        ..Default::default()
+    };
+    table.ask(Request::Commit(Box::new(OffsetCommitRequest {
+        group_id: "g".into(),
+        generation_id_or_member_epoch: -1,
+        retention_time_ms: -1,
+        topics: vec![OffsetCommitRequestTopic {
+            name: "t".into(),
+            partitions: vec![partition(7), partition(8)],
+        }],
+        ..Default::default()
+    })));
+    let group = &table.groups.groups["g"];
+    let held = group.offsets.committed("t", 0).expect("it is committed");
+    assert_eq!(held.offset, Offset(8), "as a replay of the log gives it");
+}
+
+#[test]
+fn offsets_of_a_group_that_old_records_tell_of_expire_after_their_last_commit() {
+    let record = |version: i16, encode: &dyn Fn(&mut Encoder)| {
+        let mut encoder = Encoder::new();
+        encoder.i16(version);
+        encode(&mut encoder);
+        encoder.finish().bytes
+    };
+    let mut earlier = Table::new();
+    earlier.now = TimestampMs(earlier.now.0 - 2 * HOUR_MS);
+    let committed = earlier.records_of(|table| {
+        table.commit("", -1, "t");
+    });
+    // Version 1 does not say since when the group is as it is.
+    let group = record(1, &|encoder| {
+        let value = GroupMetadataValue {
+            protocol_type: "consumer".into(),
+            generation: 3,
+            ..Default::default()
+        };
+        value.encode(encoder, 1).expect("it has this version");
+    });
+    let mut log = vec![(group_key("g"), group)];
+    log.extend(committed);
+    let mut table = Table::with_log(&log);
+    assert_eq!(table.committed(), ["t"]);
+    table.pass(1);
+    assert!(table.committed().is_empty());
+}
+
+#[test]
+fn what_a_consumer_subscribes_to_is_known_whatever_follows_it() {
+    let mut table = Table::new();
+    let mut request = of_consumer(&[("range", "t")]);
+    // Version 3 without all that it has beyond version 0, as some clients send it.
+    let metadata = &mut request.protocols[0].metadata;
+    let mut bytes = metadata.to_vec();
+    bytes.truncate(bytes.len() - 4);
+    bytes[1] = 3;
+    *metadata = bytes.into();
+    let token = table.join(request, 3);
+    table.pass(3000);
+    assert_eq!(table.refusal(token), ErrorCode::None);
+    let mut delete = |topic: &'static str| {
+        let token = table.ask(Request::DeleteOffsets(Box::new(OffsetDeleteRequest {
+            group_id: "g".into(),
+            topics: vec![OffsetDeleteRequestTopic {
+                name: topic.into(),
+                partitions: vec![OffsetDeleteRequestPartition { partition_index: 0 }],
+            }],
+        })));
+        match &table.answers[&token] {
+            Reply::DeleteOffsets(told) => told.topics[0].partitions[0].error_code,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(delete("t"), ErrorCode::GroupSubscribedToTopic.code());
+    assert_eq!(delete("former"), ErrorCode::None.code());
+}
+
+#[test]
+fn who_is_gone_leaves_no_deadline_behind() {
+    let mut table = Table::new();
+    let deadlines = |table: &Table| table.groups.alarms.len();
+    let leave = |table: &mut Table, id: &str| {
+        table.ask(Request::Leave(Box::new(LeaveGroupRequest {
+            group_id: "g".into(),
+            members: vec![MemberIdentity {
+                member_id: id.to_owned().into(),
+                ..Default::default()
+            }],
+            ..Default::default()
+        })))
+    };
+    let stays = table.consumer();
+    let before = deadlines(&table);
+    for version in [3, 4] {
+        for _ in 0..5 {
+            let token = table.join(of_consumer(&[("range", "t")]), version);
+            if version >= 4 {
+                let id = table.joined(token).expect("answered").member_id.to_string();
+                leave(&mut table, &id);
+            }
+        }
+        let ids = table.groups.groups["g"].member_ids();
+        for id in ids.iter().filter(|id| ***id != stays) {
+            leave(&mut table, id);
+        }
+        // The group waits for the one who stays, until a deadline of its own.
+        assert_eq!(deadlines(&table), before + 1, "version {version}");
+    }
 }

@@ -104,6 +104,18 @@ impl Work<'_> {
         self.expire_session_in(group, id, &mut member.session, timeout);
     }
 
+    /// The member is gone.
+    pub fn forget_session(&mut self, group: &Rc<str>, id: &Rc<str>, session: &mut Alarm) {
+        let timer = Timer::Session(group.clone(), id.clone());
+        self.alarms.forget(session, timer);
+    }
+
+    /// The member that was to come back has, or need not.
+    pub fn forget_pending(&mut self, group: &Rc<str>, id: &Rc<str>, pending: &mut Alarm) {
+        let timer = Timer::Pending(group.clone(), id.clone());
+        self.alarms.forget(pending, timer);
+    }
+
     /// The member is given up after this time.
     pub fn expire_session_in(
         &mut self,

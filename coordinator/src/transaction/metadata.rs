@@ -16,6 +16,8 @@ use crate::machine::Producer;
 
 /// The last epoch that a client is given: one more is left, to fence it with.
 const EPOCH_GIVEN_MAX: ProducerEpoch = ProducerEpoch(i16::MAX - 1);
+/// The last epoch there is.
+const EPOCH_MAX: ProducerEpoch = ProducerEpoch(i16::MAX);
 
 /// What holds for a transactional id.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -102,7 +104,8 @@ impl Transaction {
     /// recorded. Returns the standing to be recorded, in which the transaction is aborted.
     pub(super) fn fence(&mut self, now: TimestampMs) -> Standing {
         assert!(State::PrepareEpochFence.may_follow(self.standing.state));
-        if !self.failed_fence {
+        // The last epoch is given to nobody. Who uses it has guessed it, and keeps it.
+        if !self.failed_fence && self.standing.producer.epoch != EPOCH_MAX {
             self.standing.producer.epoch = next(self.standing.producer.epoch);
         }
         self.standing.last_epoch = ProducerEpoch::NONE;

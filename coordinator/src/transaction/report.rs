@@ -62,9 +62,6 @@ impl ListFilter {
 
 impl Coordinator {
     pub(super) fn describe(&self, id: &str) -> Reply {
-        if id.is_empty() {
-            return Reply::Refused(ErrorCode::InvalidRequest);
-        }
         let Some(transaction) = self.transactions.get(id) else {
             return Reply::Refused(ErrorCode::TransactionalIdNotFound);
         };

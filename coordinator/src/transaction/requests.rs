@@ -29,6 +29,9 @@ impl Coordinator {
         request: Request,
         out: &mut Out,
     ) {
+        if let Some(refusal) = request.refusal(self.settings.timeout_ms_max) {
+            return refuse(token, refusal, out);
+        }
         match request {
             Request::InitProducerId {
                 transactional_id,
@@ -96,12 +99,6 @@ impl Coordinator {
         out: &mut Out,
     ) {
         let timeout_ms = asked.timeout_ms;
-        if asked.transactional_id.is_empty() {
-            return refuse(token, ErrorCode::InvalidRequest, out);
-        }
-        if timeout_ms <= 0 || timeout_ms > self.settings.timeout_ms_max {
-            return refuse(token, ErrorCode::InvalidTransactionTimeout, out);
-        }
         let id = asked.transactional_id.clone();
         if let (None, Some(fresh)) = (self.transactions.get(&id), fresh) {
             let new = Transaction::unused(fresh, timeout_ms, now);
@@ -225,9 +222,6 @@ impl Coordinator {
 
     /// The transactional id, if it is this producer's.
     fn of_producer(&self, id: &str, producer: Producer) -> Result<&Transaction, ErrorCode> {
-        if id.is_empty() {
-            return Err(ErrorCode::InvalidRequest);
-        }
         let known = self.transactions.get(id);
         let transaction = known
             .filter(|known| known.standing.producer.id == producer.id)

@@ -58,6 +58,9 @@ impl Coordinator for Groups {
 
 /// Asks the coordinator of a group.
 pub async fn ask(shard: &Rc<Shard>, group: &str, request: Request) -> Result<Reply, ErrorCode> {
+    if let Some(refusal) = request.refusal() {
+        return Err(refusal);
+    }
     let key = partition_of(shard, CONSUMER_OFFSETS, group)?;
     consult::<Groups>(shard, key, request).await
 }
@@ -70,6 +73,9 @@ pub async fn ask_in_transaction(
     request: Request,
     transaction: &Transaction,
 ) -> Result<Reply, ErrorCode> {
+    if let Some(refusal) = request.refusal() {
+        return Err(refusal);
+    }
     let key = partition_of(shard, CONSUMER_OFFSETS, group)?;
     let origin = verified_origin(shard, key, transaction)
         .await

@@ -31,7 +31,7 @@ impl Coordinator for Transactions {
         };
         Transactions::new(Settings {
             coordinator_epoch: partition.leader().epoch(),
-            timeout_ms_max: told.timeout_max.as_millis() as i32,
+            timeout_ms_max: timeout_ms_max(shard),
             id_expiration_ms: millis(told.id_expiration),
             timed_out_check_interval_ms: millis(told.timed_out_check_interval),
             expired_check_interval_ms: millis(told.expired_check_interval),
@@ -102,8 +102,15 @@ async fn write_markers(shard: &Rc<Shard>, markers: &Markers) -> Vec<(TopicPartit
     partitions.iter().cloned().zip(errors).collect()
 }
 
+fn timeout_ms_max(shard: &Shard) -> i32 {
+    shard.config.transactions.timeout_max.as_millis() as i32
+}
+
 /// Asks the coordinator of a transactional id.
 pub async fn ask(shard: &Rc<Shard>, id: &str, request: Request) -> Result<Reply, ErrorCode> {
+    if let Some(refusal) = request.refusal(timeout_ms_max(shard)) {
+        return Err(refusal);
+    }
     let key = partition_of(shard, TRANSACTION_STATE, id)?;
     match consult::<Transactions>(shard, key, request).await? {
         Reply::Refused(error) => Err(error),

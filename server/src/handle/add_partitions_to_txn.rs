@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use controller::topic_name;
 use coordinator::machine::Producer;
 use coordinator::transaction::{Reply, Request as Asked, TopicPartition};
 use protocol::error::ErrorCode;
@@ -74,14 +75,21 @@ async fn serve<'a>(
         let topic = image.topic(topic);
         topic.is_some_and(|topic| topic.partition(PartitionIndex(index)).is_some())
     };
-    let all_exist = transaction.topics.iter().all(|topic| {
+    let refusal = |topic: &str, index: i32| {
+        if version < BATCHED_SINCE && topic_name::is_internal(topic) {
+            // Clients write there by their coordinators only.
+            Some(ErrorCode::TopicAuthorizationFailed)
+        } else {
+            (!exists(topic, index)).then_some(ErrorCode::UnknownTopicOrPartition)
+        }
+    };
+    let is_refused = transaction.topics.iter().any(|topic| {
         let mut indexes = topic.partitions.iter();
-        indexes.all(|index| exists(&topic.name, *index))
+        indexes.any(|index| refusal(&topic.name, *index).is_some())
     });
-    if !all_exist {
-        return results(transaction, |topic, index| match exists(topic, index) {
-            true => ErrorCode::OperationNotAttempted,
-            false => ErrorCode::UnknownTopicOrPartition,
+    if is_refused {
+        return results(transaction, |topic, index| {
+            refusal(topic, index).unwrap_or(ErrorCode::OperationNotAttempted)
         });
     }
     let partitions = partitions_of(transaction);

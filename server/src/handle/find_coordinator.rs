@@ -39,10 +39,14 @@ pub async fn find_coordinator(shard: Rc<Shard>, request: Request) -> Outcome {
     let error = found
         .as_ref()
         .map_or_else(|error| *error, |_| ErrorCode::None);
-    let told = coordinator(body.key, found);
+    let told = coordinator(body.key, body.key_type, found);
+    let message = match error {
+        ErrorCode::None => error.name(),
+        error => error.message(),
+    };
     let response = FindCoordinatorResponse {
         error_code: told.error_code,
-        error_message: Some(Cow::Borrowed(error.message())),
+        error_message: Some(Cow::Borrowed(message)),
         node_id: told.node_id,
         host: told.host,
         port: told.port,
@@ -73,7 +77,7 @@ async fn find_all(
             .is_none_or(|names| names.add(place, &key, |at| keys.at(at)) == Seen::First);
         if is_new {
             let found = find(shard, request, body.key_type, &key).await;
-            coordinator(key, found).write(&mut encoder, version);
+            coordinator(key, body.key_type, found).write(&mut encoder, version);
             told += 1;
         }
         breathe(n).await;
@@ -83,7 +87,12 @@ async fn find_all(
     request.finish_reply(encoder)
 }
 
-fn coordinator(key: Cow<'_, str>, found: Result<BrokerAddress, ErrorCode>) -> Coordinator<'_> {
+/// One key's answer. An error has a text only if no broker has such coordinators, as in Kafka.
+fn coordinator(
+    key: Cow<'_, str>,
+    key_type: i8,
+    found: Result<BrokerAddress, ErrorCode>,
+) -> Coordinator<'_> {
     match found {
         Ok(broker) => Coordinator {
             key,
@@ -99,7 +108,10 @@ fn coordinator(key: Cow<'_, str>, found: Result<BrokerAddress, ErrorCode>) -> Co
             host: Cow::Borrowed(""),
             port: -1,
             error_code: error.code(),
-            error_message: Some(Cow::Borrowed("")),
+            error_message: Some(Cow::Borrowed(match (GROUP..=SHARE).contains(&key_type) {
+                true => "",
+                false => error.message(),
+            })),
         },
     }
 }

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use coordinator::group::request as group;
-use protocol::error::ErrorCode;
 use protocol::messages::join_group::{JoinGroupRequest, JoinGroupResponse};
 
 use crate::coordination::groups;
@@ -50,10 +49,7 @@ pub async fn join_group(shard: Rc<Shard>, mut request: Request) -> Outcome {
         Ok(group::Reply::Join(response)) => response,
         Ok(_) => unreachable!("a join is answered as one"),
         Err(error) => JoinGroupResponse {
-            error_code: match group_id.is_empty() {
-                true => ErrorCode::InvalidGroupId.code(),
-                false => error.code(),
-            },
+            error_code: error.code(),
             generation_id: -1,
             member_id: member_id.into(),
             ..Default::default()

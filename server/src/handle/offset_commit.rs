@@ -22,11 +22,6 @@ pub async fn offset_commit(shard: Rc<Shard>, request: Request) -> Outcome {
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
-    if request.version() == 0 {
-        // These were kept in ZooKeeper.
-        let topics = refused(&body.topics, |_, _| Some(ErrorCode::UnsupportedVersion));
-        return reply(&request, topics);
-    }
     let image = shard.image();
     let exists = |topic: &str, index: i32| {
         let topic = image.topic(topic)?;
@@ -37,6 +32,13 @@ pub async fn offset_commit(shard: Rc<Shard>, request: Request) -> Outcome {
             .is_none()
             .then_some(ErrorCode::UnknownTopicOrPartition)
     });
+    let all = body.topics.iter().map(|topic| topic.partitions.len());
+    let unknown = answers.iter().map(|topic| topic.partitions.len());
+    if request.version() == 0 && unknown.sum::<usize>() < all.sum() {
+        // These were kept in ZooKeeper: with one of them all is refused.
+        let topics = refused(&body.topics, |_, _| Some(ErrorCode::UnsupportedVersion));
+        return reply(&request, topics);
+    }
     for topic in &mut body.topics {
         let name = &topic.name;
         let known = |index: i32| exists(name, index).is_some();

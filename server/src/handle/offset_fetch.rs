@@ -147,6 +147,7 @@ fn failed(
     error: ErrorCode,
 ) -> OffsetFetchResponseGroup<'static> {
     let topics = asked.topics.iter().flatten();
+    let topics = topics.filter(|topic| !topic.partition_indexes.is_empty());
     let topics = topics.map(|topic| OffsetFetchResponseTopics {
         name: Cow::Owned(topic.name.to_string()),
         partitions: topic

@@ -56,26 +56,16 @@ pub async fn txn_offset_commit(shard: Rc<Shard>, request: Request) -> Outcome {
     asked.topics.retain(|topic| !topic.partitions.is_empty());
     if !asked.topics.is_empty() {
         let group_id = asked.group_id.to_string();
-        let refused = match group_id.is_empty() {
-            true => Some(ErrorCode::InvalidGroupId),
-            false => None,
+        let transaction = Transaction {
+            transactional_id: asked.transactional_id.as_ref().into(),
+            producer: Producer {
+                id: ProducerId(asked.producer_id),
+                epoch: ProducerEpoch(asked.producer_epoch),
+            },
+            knows_abortable: request.version() >= ABORTABLE_SINCE,
         };
-        let answer = match refused {
-            Some(error) => Err(error),
-            None => {
-                let transaction = Transaction {
-                    transactional_id: asked.transactional_id.as_ref().into(),
-                    producer: Producer {
-                        id: ProducerId(asked.producer_id),
-                        epoch: ProducerEpoch(asked.producer_epoch),
-                    },
-                    knows_abortable: request.version() >= ABORTABLE_SINCE,
-                };
-                let asked = group::Request::TxnCommit(asked);
-                groups::ask_in_transaction(&shard, &group_id, asked, &transaction).await
-            }
-        };
-        match answer {
+        let asked = group::Request::TxnCommit(asked);
+        match groups::ask_in_transaction(&shard, &group_id, asked, &transaction).await {
             Ok(group::Reply::TxnCommit(response)) => {
                 for topic in response.topics {
                     let told = topic.partitions.iter().map(|partition| {

@@ -175,6 +175,28 @@ fn the_last_epoch_can_be_fenced() {
 }
 
 #[test]
+fn an_epoch_that_was_given_to_nobody_is_fenced_too() {
+    let mut bench = Bench::new();
+    let last = bench.exhausted();
+    assert_eq!(bench.done(add(last, &[0])), Reply::Done);
+    let reply = bench.init(None);
+    assert_eq!(reply, refused(ErrorCode::ConcurrentTransactions));
+    let guessed = Producer {
+        epoch: ProducerEpoch(i16::MAX),
+        ..last
+    };
+    assert_eq!(bench.done(add(guessed, &[0])), Reply::Done);
+    let reply = bench.init(None);
+    assert_eq!(reply, refused(ErrorCode::ConcurrentTransactions));
+    let next = bench.producer();
+    assert_ne!(next.id, last.id);
+    assert_eq!(
+        bench.done(add(guessed, &[0])),
+        refused(ErrorCode::InvalidProducerIdMapping)
+    );
+}
+
+#[test]
 fn no_producer_id_is_an_error_of_the_request() {
     let mut bench = Bench::new();
     let (now, token) = (bench.now, Token(99));
