@@ -13,7 +13,7 @@ use bytes::Bytes;
 use ring::event::{Event, once};
 use ring::net::{Piece, Stream};
 
-use crate::dispatch::{self, Admission};
+use crate::dispatch::{self, Admission, Order};
 use crate::frame::FrameReader;
 use crate::reply_queue::{Outcome, ReplyQueue};
 use crate::room::HEAVY_BYTES;
@@ -30,6 +30,8 @@ pub struct Connection {
     pub peer: SocketAddr,
     stream: Stream,
     replies: Rc<ReplyQueue>,
+    /// How many requests there had been with the last that [`Order::Changes`].
+    changes: Cell<u64>,
     last_active: Cell<Instant>,
     partial: Cell<bool>,
     sending: Cell<bool>,
@@ -46,6 +48,7 @@ impl Connection {
             peer,
             stream,
             replies: ReplyQueue::new(),
+            changes: Cell::new(0),
             last_active: Cell::new(ring::timer::now()),
             partial: Cell::new(false),
             sending: Cell::new(false),
@@ -125,22 +128,26 @@ impl Connection {
     }
 
     /// Begins a request. A large one waits for its place and is served alone, so that requests of
-    /// one connection stay in order however many pieces they are served in. One that may have to
-    /// ask somebody before it appends holds back the next one until it has.
+    /// one connection stay in order however many pieces they are served in. Others stand to each
+    /// other as their [`Order`] says.
     async fn begin(self: &Rc<Self>, shard: &Rc<Shard>, frame: Bytes) {
         let weight = dispatch::weight_bytes(&frame);
         if weight < HEAVY_BYTES {
-            let admission = Admission::default();
-            if !dispatch::is_transactional_produce(&frame) {
-                return dispatch::begin(shard, self, frame, admission, self.replies.reserve());
+            let mut admission = Admission::default();
+            let mut next_may_begin = None;
+            match dispatch::order_of(&frame) {
+                Order::Free => {}
+                Order::HoldsNext => {
+                    let (next, taker) = once();
+                    (admission.next, next_may_begin) = (Some(next), Some(taker));
+                }
+                Order::Changes => self.changes.set(self.replies.begun() + 1),
+                Order::Reads => self.replies.wait_for_answers(self.changes.get()).await,
             }
-            let (next, next_may_begin) = once();
-            let admission = Admission {
-                next: Some(next),
-                ..admission
-            };
             dispatch::begin(shard, self, frame, admission, self.replies.reserve());
-            next_may_begin.await;
+            if let Some(next_may_begin) = next_may_begin {
+                next_may_begin.await;
+            }
             return;
         }
         self.replies.wait_below(1).await;

@@ -48,13 +48,56 @@ pub fn weight_bytes(frame: &Bytes) -> usize {
     }
 }
 
-/// Whether a frame is a produce request of a transaction. What it writes may have to be verified
-/// first, and the producer's next request must not overtake it meanwhile: its sequence numbers
-/// would be out of order, which the producer takes as a loss of records.
-pub fn is_transactional_produce(frame: &Bytes) -> bool {
-    let Ok((ApiKey::Produce, version, _)) = api_of(frame) else {
-        return false;
+/// How a request stands to the others of its connection. Kafka serves them one after another; here
+/// they overlap, but for what a client could notice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// It may overlap with all others.
+    Free,
+    /// The next request begins when this one says so. A produce request of a transaction may have
+    /// to be verified first, and the producer's next request must not overtake it meanwhile: its
+    /// sequence numbers would be out of order, which the producer takes as a loss of records.
+    HoldsNext,
+    /// It changes what a request that [`Order::Reads`] tells of.
+    Changes,
+    /// It begins when all requests before it that change something are answered: a consumer that
+    /// commits and asks at once what is committed is told of its commit.
+    Reads,
+}
+
+/// How the request in a frame stands to the others.
+pub fn order_of(frame: &Bytes) -> Order {
+    let Ok((api, version, _)) = api_of(frame) else {
+        return Order::Free;
     };
+    match api {
+        ApiKey::Produce if is_transactional_produce(frame, version) => Order::HoldsNext,
+        ApiKey::OffsetCommit
+        | ApiKey::TxnOffsetCommit
+        | ApiKey::OffsetDelete
+        | ApiKey::LeaveGroup
+        | ApiKey::DeleteGroups
+        | ApiKey::EndTxn
+        | ApiKey::CreateTopics
+        | ApiKey::DeleteTopics
+        | ApiKey::CreatePartitions
+        | ApiKey::DeleteRecords
+        | ApiKey::AlterConfigs
+        | ApiKey::IncrementalAlterConfigs => Order::Changes,
+        ApiKey::OffsetFetch
+        | ApiKey::ListGroups
+        | ApiKey::DescribeGroups
+        | ApiKey::ListTransactions
+        | ApiKey::DescribeTransactions
+        | ApiKey::Metadata
+        | ApiKey::DescribeTopicPartitions
+        | ApiKey::ListOffsets
+        | ApiKey::DescribeConfigs => Order::Reads,
+        _ => Order::Free,
+    }
+}
+
+fn is_transactional_produce(frame: &Bytes, version: i16) -> bool {
     let mut decoder = Decoder::new(frame);
     let header_version = ApiKey::Produce.spec().request_header_version(version);
     if RequestHeader::decode(&mut decoder, header_version).is_err() {

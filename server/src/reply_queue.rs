@@ -70,6 +70,18 @@ impl ReplyQueue {
         }
     }
 
+    /// How many requests there have been.
+    pub fn begun(&self) -> u64 {
+        self.front.get() + self.slots.borrow().len() as u64
+    }
+
+    /// Waits until the first `requests` of all that have been are answered.
+    pub async fn wait_for_answers(&self, requests: u64) {
+        while self.front.get() < requests {
+            self.drained.wait().await;
+        }
+    }
+
     /// Takes the outcomes that may leave now, oldest first; waits until there is one.
     pub async fn ready(&self) -> Vec<Outcome> {
         loop {

@@ -29,6 +29,7 @@ mod list_offsets;
 mod log_directories;
 mod metadata_survives;
 mod moves;
+mod one_after_another;
 mod prepared_swap;
 mod record_formats;
 mod retention;
