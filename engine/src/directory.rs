@@ -29,6 +29,7 @@ const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const CLEANED: &str = "cleaner-offset-checkpoint";
 const LOG_STARTS: &str = "log-start-offset-checkpoint";
 const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+pub(crate) const CHECKPOINTS: [&str; 4] = [RECOVERY_POINTS, CLEANED, LOG_STARTS, HIGH_WATERMARKS];
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 
 /// The topic whose log is opened by itself, before the others: it says what they are.

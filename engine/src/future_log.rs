@@ -7,8 +7,9 @@
 
 use crate::append::{Append, AppendError, Origin};
 use crate::atomic_file::sync_directory;
+use crate::checkpoint;
 use crate::config::LogConfig;
-use crate::directory::{LogDirectory, METADATA_TOPIC};
+use crate::directory::{CHECKPOINTS, LogDirectory, METADATA_TOPIC};
 use crate::disk;
 use crate::flush::FlushTo;
 use crate::log::Log;
@@ -83,7 +84,8 @@ impl LogDirectory {
         Ok(disk::list(self.path())?.into_iter().any(is_it))
     }
 
-    /// Begins a copy. An attempt that fails leaves nothing behind.
+    /// Begins a copy. An attempt that fails leaves nothing behind. Nobody may write the directory's
+    /// checkpoints meanwhile.
     pub fn create_future(
         &self,
         topic_partition: &TopicPartition,
@@ -93,7 +95,25 @@ impl LogDirectory {
     ) -> Result<Log, OpenError> {
         let name = topic_partition.directory_name_as(Standing::Future, crate::random::unique());
         let path = self.path().join(name);
+        self.forget_checkpoints(topic_partition)
+            .map_err(OpenError::at(self.path()))?;
         self.create_log_at(path, topic_partition, topic_id, config, now)
+    }
+
+    /// What the checkpoints say of a log that was here before does not hold for its copy.
+    fn forget_checkpoints(&self, partition: &TopicPartition) -> io::Result<()> {
+        for file in CHECKPOINTS {
+            let path = self.path().join(file);
+            let mut offsets = match checkpoint::read_offsets(&path) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
+                read => read?,
+            };
+            if offsets.remove(partition).is_some() {
+                let left: Vec<_> = offsets.into_iter().collect();
+                checkpoint::write_offsets(&path, &left)?;
+            }
+        }
+        Ok(())
     }
 
     /// Opens a copy, to go on with it.

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use chiplog_tests::java::{Tool, run};
-use chiplog_tests::node::{Node, Setup};
+use chiplog_tests::node::{Node, Setup, Target};
 use chiplog_tests::raw::{Body, DELETE_TOPICS, batch, end_offset, produce_to};
 use chiplog_tests::state::{SOON, reach};
 use rdkafka::Message;
@@ -25,6 +25,7 @@ use crate::librdkafka::{Sender, assert_all_delivered, consumer};
 const ALTER_REPLICA_LOG_DIRS: i16 = 34;
 const DESCRIBE_LOG_DIRS: i16 = 35;
 const REPLICA_NOT_AVAILABLE: i16 = 9;
+const KAFKA_STORAGE_ERROR: i16 = 56;
 const LOG_DIR_NOT_FOUND: i16 = 57;
 /// More than the moves of a test take.
 const SENT_MAX: u32 = 200_000;
@@ -354,6 +355,59 @@ fn a_partition_to_come_is_made_where_it_was_wished() -> io::Result<()> {
     for name in ["most", "more", "data"] {
         node.create_topic(name, 1);
         assert_eq!(places(&node, name), (name.to_owned(), None));
+    }
+    Ok(())
+}
+
+/// Produces until the node says that it cannot be stored.
+fn produce_until_refused(node: &Node, topic: &str) -> i16 {
+    let mut client = node.connect();
+    reach("the directory has failed", SOON, || {
+        let produced = produce_to(&mut client, topic, &batch(&[&[7; 50_000]]));
+        Some(produced.expect("an answer").0).filter(|error| *error != 0)
+    })
+}
+
+#[test]
+fn a_destination_that_fails_ends_the_move_and_a_source_that_fails_holds_it() -> io::Result<()> {
+    if Target::of_this_run() == Target::Kafka {
+        return Ok(()); // It waits for its own look at the directories.
+    }
+    let (from, to) = ("more", "most"); // The directory with the metadata has to stay.
+    for fails in [from, to] {
+        let node = node();
+        assert_eq!(alter(&node, from, "t"), REPLICA_NOT_AVAILABLE);
+        node.create_topic_with("t", 1, &[("segment.bytes", "200000")]);
+        let mut client = node.connect();
+        for _ in 0..30 {
+            let (error, _) = produce_to(&mut client, "t", &batch(&[&[7; 50_000]]))?;
+            assert_eq!(error, 0);
+        }
+        throttle(&node, Some(1));
+        assert_eq!(alter(&node, to, "t"), 0);
+        assert_eq!(places(&node, "t"), (from.into(), Some(to.into())));
+        let lost = fs::read_dir(directory(&node, fails))?
+            .map(|entry| entry.expect("a name").path())
+            .find(|path| path.display().to_string().contains("/t-0"));
+        fs::remove_dir_all(lost.expect("it is there"))?;
+        if fails == from {
+            assert_eq!(produce_until_refused(&node, "t"), KAFKA_STORAGE_ERROR);
+            let [copy] = &replicas(&node, "t")[..] else {
+                panic!("the copy is told of");
+            };
+            assert!(copy.is_future && copy.lag == -1, "{copy:?}");
+        } else {
+            throttle(&node, None);
+            reach("the move is over", SOON, || {
+                node.output().contains("stays where it is").then_some(())
+            });
+            assert_eq!(places(&node, "t"), (from.into(), None));
+            let (error, _) = produce_to(&mut client, "t", &batch(&[b"on"]))?;
+            assert_eq!(error, 0);
+        }
+        for to in [to, "data"] {
+            assert_eq!(alter(&node, to, "t"), KAFKA_STORAGE_ERROR);
+        }
     }
     Ok(())
 }

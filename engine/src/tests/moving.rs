@@ -260,6 +260,22 @@ fn a_gap_at_the_end_of_a_log_is_one_in_its_copy() {
 }
 
 #[test]
+fn a_copy_is_not_taken_for_the_log_that_was_there_before() {
+    let two = Two::new();
+    let points = [(partition("t"), Offset(7)), (partition("u"), Offset(9))];
+    two.second.write_recovery_points(&points).unwrap();
+    two.second.write_cleaned(&points).unwrap();
+    drop(two.copy("t"));
+    for file in [
+        "recovery-point-offset-checkpoint",
+        "cleaner-offset-checkpoint",
+    ] {
+        let left = crate::checkpoint::read_offsets(&two.second.path().join(file)).unwrap();
+        assert_eq!(left.into_iter().collect::<Vec<_>>(), points[1..]);
+    }
+}
+
+#[test]
 fn copies_are_found_and_are_nobodys_logs() {
     let two = Two::new();
     drop(two.copy("t"));
@@ -304,6 +320,8 @@ pub(super) fn move_with_a_restart(world: &mut World) -> Result<(), Stop> {
     world.open_second()?;
     let mut log = world.load_one("t")?;
     let (of, topic) = (partition("t"), config("t"));
+    let former = [(of.clone(), Offset(3))];
+    world.step(|world| world.second().write_recovery_points(&former))?;
     for _ in 0..2 {
         let mut copy =
             world.step(|world| world.second().create_future(&of, ID, topic.clone(), NOW))?;

@@ -81,6 +81,10 @@ pub(super) async fn carry_out(shard: Rc<Shard>, one: Rc<Move>, found_end: Option
     let mut unchecked = found_end;
     let mut known = String::new();
     tell(&one, "is being moved");
+    one.partition.wait_for_cleaning().await;
+    if found_end.is_none() {
+        note_cleaned_to(&shard, &one);
+    }
     while !one.is_over() && !is_lost(&shard, &one) {
         let turn = shard.moves.turns.take().await;
         let gone_on = go_on(&shard, &one, &mut unchecked).await;
@@ -100,6 +104,16 @@ pub(super) async fn carry_out(shard: Rc<Shard>, one: Rc<Move>, found_end: Option
     }
     shard.moves.forget(&one);
     settle_assignment(&shard, &one).await;
+}
+
+/// From now on the log is not compacted: what its copy will have is compacted as far as it is.
+fn note_cleaned_to(shard: &Shard, one: &Move) {
+    if let Ok(cleaned_to) = one.partition.log().map(|log| log.cleaned_to())
+        && let Some(mut copy) = one.take()
+    {
+        copy.copy_cleaned_to(cleaned_to);
+        one.put_back(shard, copy);
+    }
 }
 
 fn tell(one: &Move, what: &str) {
@@ -329,6 +343,7 @@ async fn put_in_place(shard: &Rc<Shard>, one: &Move) -> Result<(), Hitch> {
     let Some(held) = one.partition.hold().await else {
         return Ok(()); // The partition is given up, and so will be the move.
     };
+    let began = ring::timer::now();
     let end = held.log().log_end_offset();
     loop {
         let copied_to = one.seen.borrow().end;
@@ -356,6 +371,11 @@ async fn put_in_place(shard: &Rc<Shard>, one: &Move) -> Result<(), Hitch> {
         Ok(exchanged) => {
             let (old, removal) = held.put_in_place(copy, exchanged);
             one.done();
+            let held_ms = (ring::timer::now() - began).as_secs_f64() * 1000.0;
+            tell(
+                one,
+                &format!("has moved (writers were held back for {held_ms:.1} ms)"),
+            );
             shard.node.directories.forget(from);
             ring::spawn(async move {
                 ring::offload_slow(move || drop(old)).await;

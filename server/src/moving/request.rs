@@ -62,13 +62,9 @@ async fn be_in(shard: &Rc<Shard>, wanted: &Wanted) -> Result<(), ErrorCode> {
         give_up(shard, &partition).await;
     }
     let directories = &shard.node.directories;
-    let (is_in, config, cleaned_to) = {
+    let (is_in, config) = {
         let log = partition.log()?;
-        (
-            directories.id_of(&log),
-            log.config().clone(),
-            log.cleaned_to(),
-        )
+        (directories.id_of(&log), log.config().clone())
     };
     if is_in == wanted.to {
         return Ok(());
@@ -79,12 +75,12 @@ async fn be_in(shard: &Rc<Shard>, wanted: &Wanted) -> Result<(), ErrorCode> {
     }
     let name = TopicPartition::new(&partition.topic, wanted.key.partition);
     let (there, id, to) = (directories.clone(), wanted.key.topic_id, wanted.to);
-    let made = ring::offload(move || there.create_future(&name, id, to, config)).await;
-    let mut copy = made.map_err(|error| {
+    // Behind checkpoints that may be on their way.
+    let made = ring::offload_slow(move || there.create_future(&name, id, to, config)).await;
+    let copy = made.map_err(|error| {
         tracing::error!("a log cannot be moved: {error}");
         ErrorCode::KafkaStorageError
     })?;
-    copy.copy_cleaned_to(cleaned_to);
     super::begin(shard, &partition, copy, to, None);
     Ok(())
 }

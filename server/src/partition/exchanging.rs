@@ -35,6 +35,13 @@ impl Partition {
         }
     }
 
+    /// Waits until a compaction that was stopped has ended.
+    pub async fn wait_for_cleaning(&self) {
+        while self.state.borrow().cleaning {
+            self.written.wait().await;
+        }
+    }
+
     /// Waits for what is under way, and holds back the rest. `None` if the partition is given up.
     pub async fn hold(self: &Rc<Self>) -> Option<Held> {
         // In this order, because who deletes old segments may wait for its turn to write.
