@@ -36,11 +36,11 @@ fn commit(client: &mut Connection, group: &str, metadata: &[Option<&str>]) -> Ve
     answer.i32(); // throttle time
     assert_eq!(answer.i32(), 1, "one topic");
     answer.string();
-    let each = (0..answer.i32()).map(|partition| {
-        assert_eq!(answer.i32(), partition);
-        answer.i16()
-    });
-    each.collect()
+    // Kafka answers in another order.
+    let each = (0..answer.i32()).map(|_| (answer.i32(), answer.i16()));
+    let mut codes: Vec<_> = each.collect();
+    codes.sort_unstable();
+    codes.into_iter().map(|(_, code)| code).collect()
 }
 
 /// Offset and metadata of each of the first partitions of `source`.
@@ -51,19 +51,24 @@ fn committed(client: &mut Connection, group: &str, count: i32) -> Vec<(i64, Stri
     }
     let mut answer = client.ask(OFFSET_FETCH, 5, &body);
     answer.i32(); // throttle time
-    assert_eq!(answer.i32(), 1, "one topic");
+    if answer.i32() == 0 {
+        return Vec::new(); // The coordinator is not there yet.
+    }
     answer.string();
-    let told = (0..answer.i32()).map(|partition| told(&mut answer, partition));
-    told.collect()
+    let told = (0..answer.i32()).map(|_| told(&mut answer));
+    let mut told: Vec<_> = told.collect();
+    told.sort();
+    told.into_iter().map(|(_, told)| told).collect()
 }
 
-fn told(answer: &mut Answer, partition: i32) -> (i64, String) {
-    assert_eq!(answer.i32(), partition);
+fn told(answer: &mut Answer) -> (i32, (i64, String)) {
+    let partition = answer.i32();
     let offset = answer.i64();
     answer.i32(); // leader epoch
     let metadata = answer.string().expect("it is not null");
-    assert_eq!(answer.i16(), 0, "no error");
-    (offset, metadata)
+    // Kafka may still be reading its log.
+    let offset = if answer.i16() == 0 { offset } else { i64::MIN };
+    (partition, (offset, metadata))
 }
 
 /// Waits until the coordinator of `group` takes commits.

@@ -341,6 +341,7 @@ fn replace_static(
     match group.state() {
         State::Stable if group.choose_protocol() == group.protocol => {
             // Nothing changes for the others: no rebalance, only another id in the log.
+            group.renew_subscribed();
             let assignment = |member: &str| &*group.member(member).expect("a member").assignment;
             let record = generation_record(id, group, assignment);
             let change = StaticMember {

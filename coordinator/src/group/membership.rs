@@ -300,6 +300,12 @@ impl Group {
         i64::from(longest.unwrap_or(0).max(0))
     }
 
+    /// A member has joined with other protocols, and no rebalance follows: what the members
+    /// subscribe to is what the next record of the group will say.
+    pub fn renew_subscribed(&mut self) {
+        self.subscribed = self.compute_subscribed();
+    }
+
     /// Whether the members are consumers.
     pub fn is_of_consumers(&self) -> bool {
         self.protocol_type.as_deref() == Some(CONSUMER)

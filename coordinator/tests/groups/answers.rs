@@ -4,11 +4,13 @@ use coordinator::group::request::Reply;
 use coordinator::machine::Token;
 use protocol::error::ErrorCode;
 use protocol::messages::join_group::JoinGroupResponse;
+use protocol::messages::offset_delete::OffsetDeleteResponse;
 use protocol::messages::sync_group::SyncGroupResponse;
 
 use super::client::Phase;
 use super::log::{Place, Value};
-use super::world::{What, World};
+use super::watch::Look;
+use super::world::{METADATA_UNITS_MAX, What, World};
 
 impl World {
     /// An answer has come.
@@ -35,9 +37,13 @@ impl World {
                 }
             }
             (What::Commit(generation, values), reply) => {
-                self.committed(n, (generation, asked.told_then), &values, &reply);
+                let told_then = asked.told_then;
+                self.committed(&asked.look_then, (generation, told_then), &values, &reply);
             }
             (What::Other(event), reply) => {
+                if let Reply::DeleteOffsets(response) = &reply {
+                    require_not_in_use(&asked.look_then, response);
+                }
                 let succeeded = match &reply {
                     Reply::Delete(error) => *error == ErrorCode::None,
                     Reply::DeleteOffsets(response) => response
@@ -176,7 +182,7 @@ impl World {
 
     fn committed(
         &mut self,
-        n: usize,
+        look_then: &Look,
         (generation, told_then): (i32, i32),
         values: &[(Place, Value)],
         reply: &Reply,
@@ -201,13 +207,26 @@ impl World {
             other => panic!("{other:?} answers a commit"),
         };
         assert_eq!(codes.len(), values.len(), "a code for each partition");
-        let _ = n;
         for (code, (place, value)) in codes.into_iter().zip(values) {
             if code != 0 {
                 self.seen.note("commit refused");
                 continue;
             }
             self.seen.note(event);
+            let state = &*look_then.state;
+            let is_free = match event {
+                "committed without membership" => matches!(state, "Empty" | "Dead"),
+                "committed" => state != "CompletingRebalance",
+                _ => true,
+            };
+            assert!(
+                is_free,
+                "WHO MAY COMMIT: {event} in a group that is {state}"
+            );
+            assert!(
+                value.1.encode_utf16().count() <= METADATA_UNITS_MAX,
+                "METADATA HAS A LIMIT: {value:?}"
+            );
             assert!(
                 generation < 0 || generation >= told_then,
                 "NO OLDER GENERATION: a commit of {generation}, {told_then} was told"
@@ -217,5 +236,17 @@ impl World {
                 "NOTHING IS LOST: {value:?} of {place:?} is acknowledged and not in the log"
             );
         }
+    }
+}
+
+/// Offsets of topics that members of a stable group are subscribed to stay.
+fn require_not_in_use(look: &Look, response: &OffsetDeleteResponse<'_>) {
+    for topic in &response.topics {
+        let deleted = topic.partitions.iter().any(|one| one.error_code == 0);
+        assert!(
+            !deleted || look.state != "Stable" || !look.topics.contains(&*topic.name),
+            "WHAT IS IN USE STAYS: {}",
+            topic.name
+        );
     }
 }

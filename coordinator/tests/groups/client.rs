@@ -2,6 +2,8 @@
 
 use protocol::ids::Uuid;
 
+use super::world::TOPICS;
+
 /// What a client does next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
@@ -90,4 +92,33 @@ pub fn random_id(bits: u64) -> Uuid {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&bits.to_be_bytes());
     Uuid(bytes)
+}
+
+/// What a member joins with: a subscription in the format of consumers, to one topic or to both, and
+/// who it is.
+pub fn subscription(n: usize, metadata: u8) -> Vec<u8> {
+    let topics = match metadata {
+        0 => &TOPICS[..1],
+        1 => &TOPICS[1..],
+        _ => &TOPICS[..],
+    };
+    let mut bytes = vec![0, 0]; // version
+    bytes.extend((topics.len() as i32).to_be_bytes());
+    for topic in topics {
+        bytes.extend((topic.len() as i16).to_be_bytes());
+        bytes.extend(topic.as_bytes());
+    }
+    bytes.extend(2_i32.to_be_bytes());
+    bytes.extend([n as u8, metadata]);
+    bytes
+}
+
+/// The topics of a subscription.
+pub fn topics_of(subscription: &[u8]) -> Vec<String> {
+    let all = TOPICS.map(str::to_owned);
+    match subscription.last() {
+        Some(0) => all[..1].to_vec(),
+        Some(1) => all[1..].to_vec(),
+        _ => all.to_vec(),
+    }
 }

@@ -1,7 +1,7 @@
 //! The internal topic's partition as the simulation keeps it, and what it says of offsets by an
 //! understanding of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coordinator::group::Groups;
 use coordinator::machine::{Append, BatchOrigin, Machine, Producer, Record};
@@ -141,6 +141,28 @@ impl Log {
         }
         let values = committed.into_iter();
         values.map(|(place, (_, value))| (place, value)).collect()
+    }
+
+    /// Where transactions that are open have values.
+    pub fn open(&self) -> BTreeSet<Place> {
+        let mut open: BTreeSet<(Producer, Place)> = BTreeSet::new();
+        for batch in &self.batches {
+            match batch {
+                Batch::Records(_, append) => {
+                    for record in &append.records {
+                        match (append.producer, understand(record)) {
+                            (Some(by), Spoken::Of(place, _)) => drop(open.insert((by, place))),
+                            (None, Spoken::Of(place, None)) => {
+                                open.retain(|(_, there)| *there != place);
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+                Batch::Marker(_, producer, _) => open.retain(|(by, _)| by != producer),
+            }
+        }
+        open.into_iter().map(|(_, place)| place).collect()
     }
 
     /// Whether the log has this value.

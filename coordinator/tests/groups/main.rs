@@ -1,6 +1,6 @@
 //! The group coordinator under random schedules: members that join, sync, commit, fall silent,
 //! crash and come back, appends that complete late or fail, and a node that crashes and reads its
-//! log again. What must hold is named in `invariants`.
+//! log again. What must hold is named in `invariants` and `watch`.
 //!
 //! A failing seed is played again with `CHIPLOG_COORDINATOR_SEED=<seed> cargo test -p
 //! chiplog-coordinator --test groups`; `CHIPLOG_COORDINATOR_SEEDS=<n>` plays that many.
@@ -11,6 +11,7 @@ mod client;
 mod invariants;
 mod log;
 mod requests;
+mod watch;
 mod world;
 
 use world::World;

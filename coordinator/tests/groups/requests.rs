@@ -1,5 +1,7 @@
 //! What clients, producers and administrators ask.
 
+use std::collections::BTreeSet;
+
 use coordinator::group::request::{Join, ListFilter, Request};
 use coordinator::machine::Producer;
 use protocol::batch::control::TransactionResult;
@@ -18,8 +20,9 @@ use protocol::messages::txn_offset_commit::{
     TxnOffsetCommitRequest, TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
 
-use super::client::{Phase, random_id};
-use super::log::{Place, Value};
+use super::client::{Phase, random_id, subscription};
+use super::log::{Place, Spoken, Value, understand};
+use super::watch::{REBALANCE_TIMEOUT_MS, SESSION_TIMEOUT_MS};
 use super::world::{GROUPS, PARTITIONS, Pending, TOPICS, What, World};
 
 impl World {
@@ -55,7 +58,8 @@ impl World {
                     let id = self.clients[n].id.clone();
                     self.clients[n].rejoin(id);
                 }
-                2 => self.old_heartbeat(n),
+                2 if self.chance.one_in(2) => self.old_heartbeat(n),
+                2 => self.old_commit(n),
                 3..6 => self.commit(n),
                 _ => self.heartbeat(n),
             },
@@ -81,12 +85,12 @@ impl World {
             .iter()
             .map(|name| JoinGroupRequestProtocol {
                 name: (*name).into(),
-                metadata: vec![n as u8, metadata].into(),
+                metadata: subscription(n, metadata).into(),
             });
         let request = JoinGroupRequest {
             group_id: client.group.into(),
-            session_timeout_ms: 10_000,
-            rebalance_timeout_ms: 20_000,
+            session_timeout_ms: SESSION_TIMEOUT_MS,
+            rebalance_timeout_ms: REBALANCE_TIMEOUT_MS,
             member_id: client.id.clone().into(),
             group_instance_id: client.instance.clone().map(Into::into),
             protocol_type: "consumer".into(),
@@ -181,6 +185,7 @@ impl World {
         let client = &mut self.clients[n];
         client.commits += 1;
         let offset = client.commits * 100 + n as i64;
+        self.watch.committed.insert(offset, self.now);
         let metadata = match self.chance.below(8) {
             0 => "far too long to be kept".to_owned(),
             _ => format!("m{n}"),
@@ -204,12 +209,25 @@ impl World {
     }
 
     fn commit(&mut self, n: usize) {
-        let values = self.values(n);
         let member = !self.chance.one_in(6);
+        self.commit_of(n, member, self.clients[n].generation);
+    }
+
+    fn old_commit(&mut self, n: usize) {
+        // Below 0 it would be nobody's.
+        if self.clients[n].generation > 0 {
+            self.seen.note("commit of an older generation");
+            self.commit_of(n, true, self.clients[n].generation - 1);
+        }
+    }
+
+    fn commit_of(&mut self, n: usize, member: bool, generation: i32) {
+        let values = self.values(n);
+        let generation = if member { generation } else { -1 };
         let client = &self.clients[n];
         let request = OffsetCommitRequest {
             group_id: client.group.into(),
-            generation_id_or_member_epoch: if member { client.generation } else { -1 },
+            generation_id_or_member_epoch: generation,
             member_id: if member {
                 client.id.clone().into()
             } else {
@@ -233,7 +251,6 @@ impl World {
                 )
                 .collect(),
         };
-        let generation = if member { client.generation } else { -1 };
         let what = What::Commit(generation, values);
         self.ask(n, what, Request::Commit(Box::new(request)));
     }
@@ -308,11 +325,38 @@ impl World {
                 };
                 ("offsets deleted", Request::DeleteOffsets(Box::new(request)))
             }
-            2 => ("topic deleted", Request::TopicsDeleted(vec![topic])),
+            2 => {
+                self.ask(
+                    0,
+                    What::Other("topic deleted"),
+                    Request::TopicsDeleted(vec![topic.clone()]),
+                );
+                self.answers.clear();
+                return self.require_that_offsets_go(&topic);
+            }
             3 => ("listed", Request::List(ListFilter::default())),
             _ => ("described", Request::Describe(group)),
         };
         self.ask(0, What::Other(event), request);
         self.answers.clear();
+    }
+
+    /// A deleted topic's offsets are taken away, also those that are still on their way.
+    fn require_that_offsets_go(&self, topic: &str) {
+        let mut left: BTreeSet<Place> = self.log.committed().into_keys().collect();
+        for pending in &self.pending {
+            let Pending::Append(append) = pending else {
+                continue;
+            };
+            for record in &append.records {
+                match (understand(record), append.producer) {
+                    (Spoken::Of(place, Some(_)), None) => drop(left.insert(place)),
+                    (Spoken::Of(place, None), _) => drop(left.remove(&place)),
+                    _ => {}
+                }
+            }
+        }
+        left.retain(|(_, of, _)| of == topic);
+        assert!(left.is_empty(), "A DELETED TOPIC LEAVES NOTHING: {left:?}");
     }
 }

@@ -16,10 +16,15 @@ use super::chance::Chance;
 use super::client::{Client, Phase};
 use super::invariants::Invariants;
 use super::log::{Log, Place, Spoken, Value, understand};
+use super::watch::{Cause, Look, Watch};
 
 pub const GROUPS: [&str; 2] = ["g", "h"];
 pub const TOPICS: [&str; 2] = ["t", "u"];
 pub const PARTITIONS: usize = 3;
+/// How much UTF-16 units of metadata may have.
+pub const METADATA_UNITS_MAX: usize = 8;
+/// How long offsets are kept that nobody uses.
+pub const OFFSETS_RETENTION_MS: i64 = 15_000;
 
 /// What happened in schedules, so that a simulation in which nothing happens does not pass.
 #[derive(Default, Debug)]
@@ -47,6 +52,8 @@ impl Seen {
             "synced",
             "heartbeat accepted",
             "heartbeat of an older generation",
+            "commit of an older generation",
+            "unstable offset",
             "committed",
             "committed without membership",
             "committed in a transaction",
@@ -75,6 +82,8 @@ pub struct Asked {
     pub client: usize,
     pub life: u32,
     pub told_then: i32,
+    /// How the group looked.
+    pub look_then: Look,
     pub what: What,
 }
 
@@ -109,6 +118,7 @@ pub struct World {
     pub told: BTreeMap<&'static str, i32>,
     pub answers: Vec<(Token, Reply)>,
     pub seen: Seen,
+    pub watch: Watch,
     pub members_max: usize,
 }
 
@@ -118,9 +128,9 @@ fn settings(members_max: usize) -> Settings {
         session_timeout_max: Duration::from_secs(60),
         initial_rebalance_delay: Duration::from_secs(3),
         members_max,
-        offset_metadata_max: 8,
-        offsets_retention: Duration::from_secs(120),
-        offsets_retention_check_interval: Duration::from_secs(20),
+        offset_metadata_max: METADATA_UNITS_MAX,
+        offsets_retention: Duration::from_millis(OFFSETS_RETENTION_MS as u64),
+        offsets_retention_check_interval: Duration::from_secs(4),
     }
 }
 
@@ -159,6 +169,7 @@ impl World {
             told: BTreeMap::new(),
             answers: Vec::new(),
             seen: Seen::default(),
+            watch: Watch::default(),
         };
         world.load();
         world
@@ -203,6 +214,8 @@ impl World {
             );
         }
         self.compare_with_log();
+        let left = self.log.committed();
+        assert!(left.is_empty(), "WHAT IS OLD EXPIRES: {left:?}");
         self.reload(true);
         self.compare_with_log();
         let mut out = Vec::new();
@@ -212,7 +225,7 @@ impl World {
         self.seen
     }
 
-    fn carry_out(&mut self, actions: Vec<Action<Groups>>) {
+    pub fn carry_out(&mut self, actions: Vec<Action<Groups>>) {
         for action in actions {
             match action {
                 Action::Reply(token, reply) => self.answered(token, reply),
@@ -226,16 +239,28 @@ impl World {
         self.next_token += 1;
         let token = Token(self.next_token);
         self.invariants.asked(token);
+        let group = self.clients[client].group;
+        let cause = match &request {
+            Request::Join(join) => Cause::Join(group, join.request.member_id.to_string()),
+            _ => Cause::Other,
+        };
+        // Administrators are nobody's members, and ask about any group.
+        let of = match &request {
+            Request::DeleteOffsets(request) => request.group_id.to_string(),
+            _ => group.to_owned(),
+        };
         let asked = Asked {
+            look_then: self.look(&of),
             client,
             life: self.clients[client].life,
             told_then: *self.told.get(self.clients[client].group).unwrap_or(&-1),
             what,
         };
         self.asked.insert(token, asked);
-        let mut out = Vec::new();
-        self.machine.on_request(self.now, token, request, &mut out);
-        self.carry_out(out);
+        let now = self.now;
+        self.call(&cause, |machine, out| {
+            machine.on_request(now, token, request, out);
+        });
     }
 
     /// Asks something that is answered at once.
@@ -256,9 +281,8 @@ impl World {
         if self.machine.next_deadline().is_none_or(|at| at > self.now) {
             return;
         }
-        let mut out = Vec::new();
-        self.machine.on_time(self.now, &mut out);
-        self.carry_out(out);
+        let now = self.now;
+        self.call(&Cause::Time, |machine, out| machine.on_time(now, out));
         let next = self.machine.next_deadline();
         assert!(
             next.is_none_or(|at| at > self.now),
@@ -289,6 +313,7 @@ impl World {
                         let group = known(&group);
                         *self.lives.entry(group).or_default() += 1;
                         self.invariants.group_gone(group);
+                        self.watch.group_gone(group);
                         self.told.remove(group);
                     }
                 }
@@ -319,9 +344,10 @@ impl World {
     }
 
     fn appended(&mut self, write: WriteId, result: Result<Offset, ErrorCode>) {
-        let mut out = Vec::new();
-        self.machine.on_appended(self.now, write, result, &mut out);
-        self.carry_out(out);
+        let now = self.now;
+        self.call(&Cause::Other, |machine, out| {
+            machine.on_appended(now, write, result, out);
+        });
     }
 
     /// The node crashes: of what was on its way, what came first may be in the log.
@@ -361,6 +387,7 @@ impl World {
         let before = GROUPS.map(|group| self.describe(group));
         self.asked.clear();
         self.invariants.crashed();
+        self.watch.crashed();
         self.told.clear();
         self.machine = Groups::new(settings(self.members_max));
         self.now += self.chance.below(3000) as i64;
@@ -385,12 +412,31 @@ impl World {
         if !self.pending.is_empty() {
             return;
         }
-        let mut said: BTreeMap<Place, Value> = BTreeMap::new();
+        let committed = self.log.committed();
+        let told = self.fetch(false).into_iter();
+        let told = told.map(|(place, (_, value))| (place, value));
+        Invariants::offsets_are_the_logs(&told.collect(), &committed);
+        // Who asks for what will stay is told nothing of what a transaction may replace.
+        let open = self.log.open();
+        for (place, (error, value)) in self.fetch(true) {
+            let is_open = open.contains(&place);
+            let unstable = error == ErrorCode::UnstableOffsetCommit.code();
+            assert_eq!(unstable, is_open, "STABLE OR NOT AT ALL: {place:?}");
+            assert!(is_open || committed[&place] == value, "{place:?}");
+            if is_open {
+                self.seen.note("unstable offset");
+            }
+        }
+    }
+
+    /// What is told of the offsets of all groups: an error code, and the value.
+    fn fetch(&mut self, require_stable: bool) -> BTreeMap<Place, (i16, Value)> {
+        let mut said = BTreeMap::new();
         for group in GROUPS {
             let fetch = FetchOffsets {
                 group: group.to_owned(),
                 topics: None,
-                require_stable: false,
+                require_stable,
             };
             let Reply::Fetch(told) = self.ask_now(Request::Fetch(fetch)) else {
                 panic!("a fetch is answered as one");
@@ -403,10 +449,10 @@ impl World {
                         one.partition_index,
                     );
                     let metadata = one.metadata.unwrap_or_default().into_owned();
-                    said.insert(place, (one.committed_offset, metadata));
+                    said.insert(place, (one.error_code, (one.committed_offset, metadata)));
                 }
             }
         }
-        Invariants::offsets_are_the_logs(&said, &self.log.committed());
+        said
     }
 }

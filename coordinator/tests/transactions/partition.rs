@@ -111,6 +111,10 @@ impl Partition {
         }
     }
 
+    pub fn has_open_transaction_of(&self, id: ProducerId) -> bool {
+        self.known.get(&id).is_some_and(|known| known.is_open)
+    }
+
     pub fn has_open_transaction(&self) -> bool {
         self.known.values().any(|known| known.is_open)
     }

@@ -15,6 +15,8 @@ pub enum Ask {
     Add(Producer, BTreeSet<usize>),
     Verify(Producer, usize),
     End(Producer, TransactionResult),
+    /// The other end for the transaction whose end it was just told of.
+    EndOtherwise(Producer, TransactionResult),
 }
 
 #[derive(Default)]
@@ -26,6 +28,8 @@ pub struct Client {
     pub added: BTreeSet<usize>,
     /// What it asked to be ended so, and has to ask again until it is told.
     pub ending: Option<TransactionResult>,
+    /// How the transaction before ended, if it has asked for nothing since.
+    pub ended: Option<TransactionResult>,
     pub waits_for: Option<(Token, Ask)>,
 }
 
@@ -37,6 +41,11 @@ impl Client {
         };
         if let Some(result) = self.ending {
             return Some(Ask::End(producer, result));
+        }
+        if let Some(ended) = self.ended.take()
+            && chance.percent(10)
+        {
+            return Some(Ask::EndOtherwise(producer, other(ended)));
         }
         Some(match chance.below(100) {
             0..=1 => Ask::Init(Some(producer)),
@@ -78,5 +87,13 @@ impl Client {
         self.transactions += 1;
         self.added.clear();
         self.ending = None;
+    }
+}
+
+/// The end that it was not.
+fn other(result: TransactionResult) -> TransactionResult {
+    match result {
+        TransactionResult::Commit => TransactionResult::Abort,
+        TransactionResult::Abort => TransactionResult::Commit,
     }
 }

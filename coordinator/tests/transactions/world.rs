@@ -43,10 +43,11 @@ pub enum Event {
     WriteRefused,
     Deleted,
     NewProducerId,
+    AskedTwice,
 }
 
 impl Event {
-    pub const ALL: [Event; 15] = [
+    pub const ALL: [Event; 16] = [
         Event::Crash,
         Event::Unload,
         Event::AppendRefused,
@@ -62,6 +63,7 @@ impl Event {
         Event::WriteRefused,
         Event::Deleted,
         Event::NewProducerId,
+        Event::AskedTwice,
     ];
 }
 
@@ -71,6 +73,7 @@ struct Recorded {
     producer: Producer,
     state: State,
     partitions: BTreeSet<TopicPartition>,
+    started_ms: i64,
 }
 
 /// A record set that was verified, and is not appended yet.
@@ -103,20 +106,26 @@ pub struct World {
     verifications: BTreeMap<Token, Verified>,
     verified: Vec<Verified>,
     next_token: u64,
+    /// Requests of clients that may come once more, late.
+    stray_asks: Vec<(usize, Ask)>,
     partitions: Vec<Partition>,
     /// The producer that an id was last given to.
     newest: BTreeMap<usize, Producer>,
+    /// The producers whose transactions were aborted under another epoch, by id.
+    fenced: Vec<(Arc<str>, Producer)>,
+    /// How long an id lives that is not used. In some schedules shorter than a transaction.
+    id_expiration_ms: i64,
     /// How clients were told that their transactions ended.
     told: BTreeMap<Tag, TransactionResult>,
     faults: bool,
     pub seen: BTreeMap<Event, u64>,
 }
 
-fn settings(coordinator_epoch: i32) -> Settings {
+fn settings(coordinator_epoch: i32, id_expiration_ms: i64) -> Settings {
     Settings {
         coordinator_epoch: LeaderEpoch(coordinator_epoch),
         timeout_ms_max: TIMEOUT_MS,
-        id_expiration_ms: EXPIRATION_MS,
+        id_expiration_ms,
         timed_out_check_interval_ms: CHECK_MS,
         expired_check_interval_ms: CHECK_MS,
         batch_bytes_max: 100,
@@ -150,10 +159,14 @@ impl World {
         partitions.iter_mut().for_each(Partition::create);
         let mut clients = Vec::new();
         clients.resize_with(CLIENTS, Client::default);
+        let id_expiration_ms = match seed % 8 {
+            0 => i64::from(TIMEOUT_MS) / 2,
+            _ => EXPIRATION_MS,
+        };
         let mut world = World {
             chance: Chance::new(seed),
             now: TimestampMs(1_000_000),
-            machine: Coordinator::new(settings(0)),
+            machine: Coordinator::new(settings(0, id_expiration_ms)),
             coordinator_epoch: 0,
             log: Vec::new(),
             recorded: BTreeMap::new(),
@@ -167,8 +180,11 @@ impl World {
             verifications: BTreeMap::new(),
             verified: Vec::new(),
             next_token: 0,
+            stray_asks: Vec::new(),
             partitions,
             newest: BTreeMap::new(),
+            fenced: Vec::new(),
+            id_expiration_ms,
             told: BTreeMap::new(),
             faults: true,
             seen: BTreeMap::new(),
@@ -203,8 +219,9 @@ impl World {
             380..=449 => self.answer_markers(),
             450..=499 => self.give_a_producer_id(),
             500..=599 => self.write_what_was_verified(),
-            600..=609 => self.deliver_a_stray_marker(),
-            610..=619 => self.give_up_waiting(),
+            600..=629 => self.deliver_a_stray_marker(),
+            630..=639 => self.give_up_waiting(),
+            640..=649 => self.let_a_stray_ask_arrive(),
             _ => self.let_a_client_ask(),
         }
     }
@@ -276,7 +293,7 @@ impl World {
 
     fn load(&mut self) {
         self.coordinator_epoch += 1;
-        self.machine = Coordinator::new(settings(self.coordinator_epoch));
+        self.machine = Coordinator::new(settings(self.coordinator_epoch, self.id_expiration_ms));
         let origin = BatchOrigin {
             producer: None,
             timestamp: self.now,
@@ -327,7 +344,7 @@ impl World {
         self.producer_ids.clear();
         let markers = std::mem::take(&mut self.markers);
         for markers in markers {
-            if self.chance.percent(30) {
+            if self.chance.percent(60) {
                 self.stray_markers.push(markers);
             }
         }
@@ -387,6 +404,7 @@ impl World {
         let value = Some(encoder.finish().bytes);
         self.log.push(Record { key, value });
         self.newest.remove(&id);
+        self.fenced.retain(|(of, _)| *of != name(id));
         self.reload();
     }
 
@@ -485,11 +503,24 @@ impl World {
             return;
         }
         let at = self.chance.below(self.stray_markers.len());
+        let markers = &self.stray_markers[at];
+        let to_at = self.chance.below(markers.partitions.len());
+        let to = &markers.partitions[to_at];
+        let producer = markers.producer;
+        let partition = &self.partitions[to.partition.0 as usize];
+        let is_open = partition.has_open_transaction_of(producer.id);
+        if !is_open && self.chance.percent(80) {
+            return; // It comes later, when it may do harm.
+        }
         let markers = self.stray_markers.swap_remove(at);
-        let to = self
-            .chance
-            .one_of(&(0..markers.partitions.len()).collect::<Vec<_>>());
-        self.mark(&markers, &markers.partitions[to]);
+        let to = &markers.partitions[to_at];
+        let mut ongoing = self.recorded.values();
+        let is_ongoing = ongoing.any(|of| of.producer == producer && of.state == State::Ongoing);
+        let error = self.mark(&markers, to);
+        assert!(
+            error != ErrorCode::None || !is_open || !is_ongoing,
+            "a marker of another time ended the transaction that is under way: {markers:?}"
+        );
         self.note(Event::MarkerOfAnotherTime);
     }
 
@@ -506,11 +537,46 @@ impl World {
         if matches!(ask, Ask::End(..)) && self.verified.iter().any(|of| of.client == client) {
             return; // It ends a transaction when all its writes are answered.
         }
-        let token = Token(self.next_token);
+        if matches!(ask, Ask::Init(Some(_))) && self.chance.percent(50) {
+            self.stray_asks.push((client, ask.clone()));
+        }
+        let token = self.new_token();
+        if let Some(request) = self.request_of(client, token, &ask) {
+            self.clients[client].waits_for = Some((token, ask.clone()));
+            self.submit(token, (client, ask), request);
+        }
+    }
+
+    fn new_token(&mut self) -> Token {
         self.next_token += 1;
+        Token(self.next_token)
+    }
+
+    fn submit(&mut self, token: Token, (client, ask): (usize, Ask), request: Request) {
+        let tag = (client, self.clients[client].transactions);
+        self.asked.insert(token, (client, ask, tag));
+        let now = self.now;
+        self.call(|machine, out| machine.on_request(now, token, request, out));
+    }
+
+    /// A request that was sent twice comes the second time, and nobody waits for its answer.
+    fn let_a_stray_ask_arrive(&mut self) {
+        if !self.stray_asks.is_empty() {
+            let at = self.chance.below(self.stray_asks.len());
+            let (client, ask) = self.stray_asks.swap_remove(at);
+            let token = self.new_token();
+            let request = self.request_of(client, token, &ask);
+            let request = request.expect("an initialisation is always a request");
+            self.submit(token, (client, ask), request);
+            self.note(Event::AskedTwice);
+        }
+    }
+
+    /// What the coordinator is asked, if anything: a partition may know the transaction already.
+    fn request_of(&mut self, client: usize, token: Token, ask: &Ask) -> Option<Request> {
         let tag = (client, self.clients[client].transactions);
         let transactional_id = name(id_of(client));
-        let request = match &ask {
+        Some(match ask {
             Ask::Init(expected) => Request::InitProducerId {
                 transactional_id,
                 timeout_ms: TIMEOUT_MS,
@@ -537,7 +603,7 @@ impl World {
                     if self.clients[client].added.contains(index) {
                         self.verified.push(verification);
                     }
-                    return;
+                    return None;
                 }
                 self.verifications.insert(token, verification);
                 Request::VerifyPartitions {
@@ -546,16 +612,14 @@ impl World {
                     partitions: [topic_partition(*index)].into(),
                 }
             }
-            Ask::End(producer, result) => Request::EndTransaction {
-                transactional_id,
-                producer: *producer,
-                result: *result,
-            },
-        };
-        self.clients[client].waits_for = Some((token, ask.clone()));
-        self.asked.insert(token, (client, ask, tag));
-        let now = self.now;
-        self.call(|machine, out| machine.on_request(now, token, request, out));
+            Ask::End(producer, result) | Ask::EndOtherwise(producer, result) => {
+                Request::EndTransaction {
+                    transactional_id,
+                    producer: *producer,
+                    result: *result,
+                }
+            }
+        })
     }
 
     fn give_up_waiting(&mut self) {
@@ -602,8 +666,10 @@ impl World {
                 assert!(before.is_none_or(|before| before == result), "told both");
                 if waits.is_some() {
                     self.clients[client].begin_another();
+                    self.clients[client].ended = Some(result);
                 }
             }
+            (Ask::EndOtherwise(..), Reply::Done) => panic!("told both: {tag:?}"),
             (Ask::Add(_, added), Reply::Done) => {
                 if waits.is_some() {
                     self.clients[client].added.extend(added);
@@ -658,10 +724,14 @@ impl World {
             assert!(may, "{id} was forgotten in the midst of a transaction");
             self.recorded.remove(&id);
             self.newest.retain(|of, _| name(*of) != id);
+            self.fenced.retain(|(of, _)| *of != id);
             self.note(Event::Expired);
             return;
         };
         let after = recorded(value);
+        if before.is_none() {
+            assert_eq!(after.state, State::Empty, "{id} is new: {after:?}");
+        }
         if let Some(before) = before {
             let repeats = after.state == before.state && after.producer == before.producer;
             assert!(
@@ -673,6 +743,12 @@ impl World {
                     before.partitions.is_subset(&after.partitions),
                     "{id} lost partitions"
                 );
+            }
+            if before.state == State::Ongoing {
+                assert_eq!(before.started_ms, after.started_ms, "{id} began once");
+            }
+            if before.state == State::Ongoing && before.producer != after.producer {
+                self.fenced.push((id.clone(), before.producer));
             }
         }
         self.recorded.insert(id, after);
@@ -703,6 +779,14 @@ impl World {
                 given.id > before.id || (given.id == before.id && given.epoch > before.epoch);
             let again = given == before && matches!(ask, Ask::Init(Some(_)));
             assert!(newer || again, "{ask:?} got {given:?} after {before:?}");
+            // Who goes on says that it is the newest; one that was fenced is not.
+            if let Ask::Init(Some(expected)) = ask {
+                let is_fenced = self.fenced.contains(&(name(id), *expected));
+                assert!(
+                    again || (before == *expected && !is_fenced),
+                    "{expected:?} was replaced by {before:?}, and goes on as {given:?}"
+                );
+            }
         }
         let recorded = &self.recorded[&name(id)];
         assert_eq!(recorded.producer, given, "what is given is recorded");
@@ -712,8 +796,15 @@ impl World {
     fn require_the_newest_producer(&self, id: usize, ask: &Ask) {
         let producer = match ask {
             Ask::Init(_) => return,
-            Ask::Add(producer, _) | Ask::Verify(producer, _) | Ask::End(producer, _) => producer,
+            Ask::Add(producer, _)
+            | Ask::Verify(producer, _)
+            | Ask::End(producer, _)
+            | Ask::EndOtherwise(producer, _) => producer,
         };
+        assert!(
+            !self.fenced.contains(&(name(id), *producer)),
+            "a fenced producer was served: {ask:?}"
+        );
         let newest = self.newest.get(&id);
         assert!(
             newest.is_none_or(|newest| newest == producer),
@@ -801,5 +892,6 @@ fn recorded(bytes: &[u8]) -> Recorded {
         partitions: indexes
             .map(|index| topic_partition(index as usize))
             .collect(),
+        started_ms: value.transaction_start_timestamp_ms,
     }
 }
