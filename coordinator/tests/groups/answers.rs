@@ -88,6 +88,7 @@ impl World {
                 client.id = response.member_id.to_string();
                 client.generation = response.generation_id;
                 client.phase = Phase::Joined;
+                client.is_stuck = self.chance.one_in(12);
                 let leads = response.leader == response.member_id && !response.skip_assignment;
                 let members = response.members.iter();
                 client.leads = leads.then(|| members.map(|m| m.member_id.to_string()).collect());
@@ -167,6 +168,7 @@ impl World {
                 }
             }
             ErrorCode::IllegalGeneration if generation < self.clients[n].generation => {}
+            _ if hears && self.clients[n].is_stuck => self.clients[n].rejoin(String::new()),
             ErrorCode::UnknownMemberId | ErrorCode::FencedInstanceId
                 if hears && self.clients[n].phase == Phase::Consuming =>
             {

@@ -44,6 +44,8 @@ pub struct Client {
     pub owned: Vec<u8>,
     /// Distinguishes what it commits.
     pub commits: i64,
+    /// It is alive, and never asks for its assignment.
+    pub is_stuck: bool,
     /// Which incarnation: answers to a former one are not for it.
     pub life: u32,
 }
@@ -63,6 +65,7 @@ impl Client {
             protocols: &["range", "sticky"],
             owned: Vec::new(),
             commits: 0,
+            is_stuck: false,
             life: 0,
         }
     }
@@ -82,6 +85,7 @@ impl Client {
     pub fn rejoin(&mut self, id: String) {
         self.id = id;
         self.phase = Phase::Outside;
+        self.is_stuck = false;
         self.leads = None;
         self.owned.clear();
     }

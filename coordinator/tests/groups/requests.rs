@@ -40,6 +40,7 @@ impl World {
                 self.clients[n].rejoin(id);
             }
             Phase::Joining => {}
+            Phase::Joined if self.clients[n].is_stuck => self.heartbeat(n),
             Phase::Joined => match self.chance.below(8) {
                 0 => self.heartbeat(n),
                 1 => self.commit(n),

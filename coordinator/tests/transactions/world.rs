@@ -10,7 +10,7 @@ use coordinator::transaction::{
 };
 use protocol::batch::control::TransactionResult;
 use protocol::error::ErrorCode;
-use protocol::ids::{LeaderEpoch, Offset, PartitionIndex, ProducerId, TimestampMs};
+use protocol::ids::{LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TimestampMs};
 use protocol::records::transaction::{TransactionLogKey, TransactionLogValue};
 use protocol::wire::{Decoder, Encoder};
 
@@ -221,7 +221,7 @@ impl World {
             500..=599 => self.write_what_was_verified(),
             600..=629 => self.deliver_a_stray_marker(),
             630..=639 => self.give_up_waiting(),
-            640..=649 => self.let_a_stray_ask_arrive(),
+            640..=654 => self.let_a_stray_ask_arrive(),
             _ => self.let_a_client_ask(),
         }
     }
@@ -403,6 +403,13 @@ impl World {
         let key = keys.next_back().expect("it is recorded").clone();
         let value = Some(encoder.finish().bytes);
         self.log.push(Record { key, value });
+        // Whoever had the first epoch may still be there.
+        let first = Producer {
+            epoch: ProducerEpoch(0),
+            ..of.producer
+        };
+        let asks = [id, id].map(|client| (client, Ask::Init(Some(first))));
+        self.stray_asks.extend(asks);
         self.newest.remove(&id);
         self.fenced.retain(|(of, _)| *of != name(id));
         self.reload();
