@@ -228,6 +228,8 @@ impl SealedSegment {
         opened
     }
 
+    /// Opens one of its files; if the process has no descriptor left, segments that nobody uses
+    /// are closed for it.
     fn open_with_room(&self, kind: Kind, open: &OpenSegments) -> io::Result<std::fs::File> {
         open.with_room(|| self.open_blocking(kind, |path| disk::open_to_read(path)))
     }

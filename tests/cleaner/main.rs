@@ -164,6 +164,7 @@ fn compare(begins: Begins) {
             is_same_input &= ours == kafkas;
         }
         assert_indexes_are_right(&our_place.join(topic_partition().to_string()));
+        ours::assert_indexes_are_believed(&root.path().join("written"), &cleaning);
     }
 }
 

@@ -100,7 +100,7 @@ impl DirtCheck {
         let lag_ms = self.config.compaction_lag_ms_min;
         if lag_ms > 0 {
             for segment in &self.sealed[self.floor(first_dirty).min(self.sealed.len())..] {
-                if segment.largest_timestamp_blocking()?.0 > now.0.saturating_sub(lag_ms) {
+                if segment.checked_timestamp_blocking()?.0 > now.0.saturating_sub(lag_ms) {
                     first = first.min(segment.base_offset);
                     break;
                 }
