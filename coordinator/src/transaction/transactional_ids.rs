@@ -46,6 +46,8 @@ pub(super) enum Write {
     Standing(Move),
     /// These ids are forgotten.
     Tombstones(Vec<Arc<str>>),
+    /// The same: an attempt to record it may have succeeded.
+    TombstonesInDoubt(Vec<Arc<str>>),
 }
 
 /// An id's way to its next standing.
@@ -177,16 +179,8 @@ impl Coordinator {
         }
     }
 
-    fn forgotten(
-        &mut self,
-        now: TimestampMs,
-        ids: Vec<Arc<str>>,
-        result: Result<Offset, ErrorCode>,
-    ) {
-        if result.is_err_and(may_be_stored) {
-            return self.timers.write_later(now, Write::Tombstones(ids));
-        }
-        for id in &ids {
+    fn forgotten(&mut self, ids: &[Arc<str>], result: Result<Offset, ErrorCode>) {
+        for id in ids {
             if result.is_ok() {
                 self.transactions.remove(id);
             } else if let Some(transaction) = self.transactions.get_mut(id) {
@@ -244,7 +238,15 @@ impl Machine for Coordinator {
         match (write, result) {
             (Write::Standing(made), Ok(_)) => self.recorded(now, made, out),
             (Write::Standing(failed), Err(error)) => self.not_recorded(now, failed, error, out),
-            (Write::Tombstones(ids), result) => self.forgotten(now, ids, result),
+            (Write::Tombstones(ids), Err(error)) if may_be_stored(error) => {
+                self.timers.write_later(now, Write::TombstonesInDoubt(ids));
+            }
+            (Write::TombstonesInDoubt(ids), Err(_)) => {
+                self.timers.write_later(now, Write::TombstonesInDoubt(ids));
+            }
+            (Write::Tombstones(ids) | Write::TombstonesInDoubt(ids), result) => {
+                self.forgotten(&ids, result);
+            }
         }
     }
 
@@ -259,7 +261,7 @@ impl Machine for Coordinator {
     fn on_unload(&mut self, out: &mut Out) {
         let tokens = self.writes.values().filter_map(|write| match write {
             Write::Standing(under_way) => under_way.then.token(),
-            Write::Tombstones(_) => None,
+            Write::Tombstones(_) | Write::TombstonesInDoubt(_) => None,
         });
         let mut tokens: Vec<_> = tokens.chain(self.initialising.keys().copied()).collect();
         tokens.sort_unstable();
@@ -274,7 +276,9 @@ impl Write {
     fn records(&self) -> Vec<Record> {
         match self {
             Write::Standing(to_make) => vec![record::of(&to_make.transactional_id, &to_make.to)],
-            Write::Tombstones(ids) => ids.iter().map(|id| record::tombstone(id)).collect(),
+            Write::Tombstones(ids) | Write::TombstonesInDoubt(ids) => {
+                ids.iter().map(|id| record::tombstone(id)).collect()
+            }
         }
     }
 }
