@@ -1,4 +1,4 @@
-//! Shows: Kafka Connect with its file source and sink, as one distributed worker whose offsets,
+//! Shows: Kafka Connect with its file source and sink, as distributed workers whose offsets,
 //! connectors and states are in compacted topics, and standalone, where they are in a file.
 
 use std::collections::HashSet;
@@ -25,7 +25,7 @@ const TOPICS: [&str; 3] = ["connect-configs", "connect-offsets", "connect-status
 fn a_distributed_worker_keeps_all_it_knows_in_compacted_topics() {
     let mut node = course::node();
     let files = Files::new();
-    let worker = Worker::distributed(&node, &files);
+    let worker = Worker::distributed(&node, &files, "worker");
     let mut running = worker.start();
     worker.put("source", &files.source());
     worker.put("sink", &files.sink());
@@ -50,12 +50,36 @@ fn a_distributed_worker_keeps_all_it_knows_in_compacted_topics() {
     node.start_again();
     files.reach_copied(3, Copies::OneOrMore);
     running.assert_running();
-    assert!(
-        worker
-            .ask("GET", "/connectors/sink/status", "")
-            .contains(r#""state":"RUNNING""#)
-    );
+    assert!(worker.status("sink").contains(r#""state":"RUNNING""#));
     running.stop();
+}
+
+#[test]
+fn two_workers_share_the_work_and_one_takes_over_from_the_other() {
+    let node = course::node();
+    let files = Files::new();
+    let early = Worker::distributed(&node, &files, "early");
+    let late = Worker::distributed(&node, &files, "late");
+    let mut early_runs = early.start();
+    early.put("source", &files.source());
+    early.put("sink", &files.sink());
+    files.append(0);
+    files.reach_copied(1, Copies::One);
+    early.reach_work_of(&[&early]);
+
+    // Half of the connectors and tasks move, and nothing is lost or done twice on their way.
+    let late_runs = late.start();
+    early.reach_work_of(&[&early, &late]);
+    files.append(1);
+    files.reach_copied(2, Copies::One);
+
+    // A crash: the group puts the worker out, and the one that is left takes over.
+    drop(late_runs);
+    early.reach_work_of(&[&early]);
+    files.append(2);
+    files.reach_copied(3, Copies::OneOrMore);
+    early_runs.assert_running();
+    early_runs.stop();
 }
 
 #[test]
@@ -175,17 +199,20 @@ struct Worker {
 }
 
 impl Worker {
-    fn distributed(node: &Node, files: &Files) -> Worker {
+    fn distributed(node: &Node, files: &Files, name: &str) -> Worker {
         let port = free_port();
         let mut settings = settings(node, port);
         settings.push(("group.id".into(), "connect".into()));
+        // A worker that is put out gets its work back only after this, by default after five
+        // minutes; a restart of the node may take longer than its session.
+        settings.push(("scheduled.rebalance.max.delay.ms".into(), "1000".into()));
         for (of, topic) in ["config", "offset", "status"].into_iter().zip(TOPICS) {
             settings.push((format!("{of}.storage.topic"), topic.into()));
             settings.push((format!("{of}.storage.replication.factor"), "1".into()));
         }
         Worker {
             class: "org.apache.kafka.connect.cli.ConnectDistributed",
-            arguments: vec![write(&files.path("worker.properties"), &settings)],
+            arguments: vec![write(&files.path(&format!("{name}.properties")), &settings)],
             port,
         }
     }
@@ -236,9 +263,28 @@ impl Worker {
         });
     }
 
-    fn ask(&self, method: &str, path: &str, body: &str) -> String {
-        self.try_ask(method, path, body)
+    /// What the worker tells about a connector and its tasks.
+    fn status(&self, connector: &str) -> String {
+        self.try_ask("GET", &format!("/connectors/{connector}/status"), "")
             .expect("the worker answers")
+    }
+
+    /// Waits until both connectors and their tasks run, and on exactly these workers.
+    fn reach_work_of(&self, workers: &[&Worker]) {
+        let wanted: HashSet<String> = workers
+            .iter()
+            .map(|worker| format!("127.0.0.1:{}", worker.port))
+            .collect();
+        reach("the work is shared out", 2 * SOON, || {
+            let told = [self.status("source"), self.status("sink")].concat();
+            let of = |field| {
+                let values = told.split(field).skip(1);
+                values.filter_map(|rest| rest.split('"').next().map(str::to_owned))
+            };
+            let states: Vec<String> = of(r#""state":""#).collect();
+            let found: HashSet<String> = of(r#""worker_id":""#).collect();
+            (states == ["RUNNING"; 4] && found == wanted).then_some(())
+        });
     }
 
     fn try_ask(&self, method: &str, path: &str, body: &str) -> io::Result<String> {

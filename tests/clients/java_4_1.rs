@@ -45,3 +45,13 @@ fn java_4_1_admin_manages_topics_partitions_and_configs() {
         &[course::node().bootstrap()],
     ));
 }
+
+#[test]
+fn java_4_1_uses_the_classic_group_protocol_and_is_refused_the_new_one() {
+    let refusal = "The cluster does not support the new CONSUMER group protocol. \
+                   Set group.protocol=classic on the consumer configs to revert to the CLASSIC \
+                   protocol until the cluster is upgraded.";
+    let node = course::node();
+    let words = [node.bootstrap(), refusal.into()];
+    Program::run(&mut java_4_1("GroupProtocols", &words));
+}

@@ -10,7 +10,7 @@ use chiplog_tests::node::Node;
 use chiplog_tests::state::{SOON, reach};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -41,7 +41,31 @@ pub enum How {
 struct Member {
     process: Child,
     /// The member leaves when this is closed.
-    stays: ChildStdin,
+    stays: Option<ChildStdin>,
+}
+
+impl Member {
+    /// The member is gone at once.
+    fn crash(&mut self) {
+        // Both fail only when the process is gone already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// The member leaves the group in order.
+    fn leave(mut self) {
+        drop(self.stays.take());
+        let status = reach("the member ends", SOON, || {
+            self.process.try_wait().expect("the member is a child")
+        });
+        assert!(status.success(), "a member ended with {status}");
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.crash();
+    }
 }
 
 /// The group, and all that happened to it.
@@ -116,13 +140,11 @@ impl<'a> Crowd<'a> {
             0 | 1 if present < MEMBERS_MAX => self.join(),
             2 => {
                 let leaving = self.chance.below(present);
-                end(self.members.swap_remove(leaving));
+                self.members.swap_remove(leaving).leave();
             }
             _ => {
                 let crashing = self.chance.below(present);
-                let mut member = self.members.swap_remove(crashing);
-                member.process.kill().expect("the member is a child");
-                member.process.wait().expect("the member is a child");
+                self.members.swap_remove(crashing).crash();
                 self.crashed += 1;
             }
         }
@@ -132,7 +154,7 @@ impl<'a> Crowd<'a> {
     pub fn catch_up_and_leave(&mut self) {
         self.reach_committed(self.given * i64::from(PARTITIONS));
         for member in self.members.drain(..) {
-            end(member);
+            member.leave();
         }
     }
 
@@ -178,7 +200,7 @@ impl<'a> Crowd<'a> {
             .stdout(journal)
             .spawn()
             .expect("the member is built with the test");
-        let stays = process.stdin.take().expect("standard input is a pipe");
+        let stays = process.stdin.take();
         self.joined += 1;
         self.members.push(Member { process, stays });
     }
@@ -215,10 +237,12 @@ impl<'a> Crowd<'a> {
         }
         let mut asked = TopicPartitionList::new();
         asked.add_partition_range("crowd", 0, PARTITIONS - 1);
-        let told = self
-            .observer
-            .committed_offsets(asked, SOON)
-            .expect("the coordinator answers");
+        let told = match self.observer.committed_offsets(asked, SOON) {
+            Ok(told) => told,
+            // A coordinator may be on its way, and whoever waits here has limited patience.
+            Err(error) if is_on_its_way(&error) => return,
+            Err(error) => panic!("the coordinator's answer: {error}"),
+        };
         for (last, element) in self.committed.iter_mut().zip(told.elements()) {
             let now = match element.offset() {
                 Offset::Offset(offset) => offset,
@@ -280,22 +304,14 @@ impl<'a> Crowd<'a> {
     }
 }
 
-impl Drop for Crowd<'_> {
-    fn drop(&mut self) {
-        for member in &mut self.members {
-            // Both fail only when the process is gone already.
-            let _ = member.process.kill();
-            let _ = member.process.wait();
-        }
-    }
-}
-
-/// The member leaves the group in order.
-fn end(member: Member) {
-    let Member { mut process, stays } = member;
-    drop(stays);
-    let status = reach("the member ends", SOON, || {
-        process.try_wait().expect("the member is a child")
-    });
-    assert!(status.success(), "a member ended with {status}");
+/// Whether the answer was that the coordinator is not there yet, which clients ask again after.
+fn is_on_its_way(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+        )
+    )
 }

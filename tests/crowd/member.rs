@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use journal::{Event, Range};
@@ -24,13 +25,14 @@ use journal::{Event, Range};
 const TAKEN_MAX: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-type Copier = ThreadedProducer<DefaultProducerContext>;
+type Copier = ThreadedProducer<Copying>;
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
     let [_, bootstrap, group, name, how] = &words[..] else {
         panic!("usage: crowd-member BOOTSTRAP GROUP NAME commits|transactions");
     };
+    end_at_first_panic();
     let copier = (how == "transactions").then(|| copier(bootstrap, name));
     let consumer = consumer(bootstrap, group, name, copier);
     consumer.subscribe(&["crowd"]).expect("a valid topic");
@@ -49,13 +51,22 @@ fn main() {
     write_down(&Event::Left);
 }
 
+/// A failed member is gone at once: one that unwinds would leave its group in order, or hang in that.
+fn end_at_first_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::exit(1);
+    }));
+}
+
 fn copier(bootstrap: &str, name: &str) -> Copier {
     let copier: Copier = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("transactional.id", name)
         // What a crashed member leaves open holds its partitions up for so long.
         .set("transaction.timeout.ms", "3000")
-        .create()
+        .create_with_context(Copying)
         .expect("valid settings");
     copier
         .init_transactions(PATIENCE)
@@ -216,6 +227,24 @@ fn copy<'a>(
         copier.abort_transaction(PATIENCE)?;
     }
     sent
+}
+
+/// Tells why a copy fails, which the error of its transaction does not.
+struct Copying;
+
+impl ClientContext for Copying {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        use RDKafkaLogLevel::{Alert, Critical, Emerg, Error};
+        if matches!(level, Emerg | Alert | Critical | Error) {
+            eprintln!("{facility}: {message}");
+        }
+    }
+}
+
+impl ProducerContext for Copying {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
 impl ClientContext for Taken {}

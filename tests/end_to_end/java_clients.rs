@@ -1,5 +1,5 @@
 //! Shows: the Java client 3.9.1 of the client matrix: producer, consumer with assigned
-//! partitions, groups, transactions from topic to topic, and Admin.
+//! partitions, groups and their protocols and types, transactions from topic to topic, and Admin.
 
 use chiplog_tests::java::run_client;
 use chiplog_tests::node::{Node, Setup};
@@ -46,4 +46,17 @@ fn java_members_share_leave_commit_and_go_on_after_a_crash() {
             node.start_again();
         }
     }
+}
+
+#[test]
+fn java_members_use_the_classic_group_protocol_and_are_refused_the_new_one() {
+    let node = Node::start_with(Setup::new().set("group.initial.rebalance.delay.ms", "0"));
+    let refusal = "The version of API is not supported.";
+    run_client("GroupProtocols", &[&node.bootstrap(), refusal]).succeeded();
+}
+
+#[test]
+fn java_members_of_another_protocol_type_elect_one_of_them() {
+    let node = Node::start_with(Setup::new().set("group.initial.rebalance.delay.ms", "0"));
+    run_client("LeaderElection", &[&node.bootstrap()]).succeeded();
 }

