@@ -170,7 +170,7 @@ impl Machine for Groups {
             }
             Request::Heartbeat(request) => Reply::Heartbeat(self.heartbeat(now, &request, out)),
             Request::Fetch(request) => Reply::Fetch(self.fetch_offsets(&request)),
-            Request::List(filter) => Reply::List(self.list(&filter)),
+            Request::List(filter, after) => Reply::List(self.list(&filter, after.as_deref())),
             Request::Describe(id) => Reply::Describe(self.describe(&id)),
             Request::TopicsDeleted(topics) => {
                 self.topics_deleted(now, &topics, out);

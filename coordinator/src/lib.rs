@@ -6,4 +6,5 @@
 
 pub mod group;
 pub mod machine;
+pub mod page;
 pub mod transaction;

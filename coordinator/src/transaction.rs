@@ -43,6 +43,7 @@ use protocol::ids::{LeaderEpoch, PartitionIndex};
 use protocol::messages::{describe_transactions, list_transactions};
 
 use crate::machine::{Producer, Token};
+use crate::page::Page;
 
 /// A partition of any topic, by the topic's name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -113,8 +114,8 @@ pub enum Request {
     },
     /// What is known of an id. Answered with [`Reply::Described`].
     Describe(Arc<str>),
-    /// All ids. Answered with [`Reply::Listed`].
-    List(ListFilter),
+    /// The ids, in order and after this one. Answered with [`Reply::Listed`].
+    List(ListFilter, Option<String>),
 }
 
 impl Request {
@@ -137,7 +138,7 @@ impl Request {
                 transactional_id, ..
             }
             | Request::Describe(transactional_id) => (transactional_id, None),
-            Request::List(_) => return None,
+            Request::List(..) => return None,
         };
         if id.is_empty() {
             return Some(ErrorCode::InvalidRequest);
@@ -160,8 +161,8 @@ pub enum Reply {
     Verified(Vec<(TopicPartition, ErrorCode)>),
     /// What is known of the id.
     Described(describe_transactions::TransactionState<'static>),
-    /// The ids that pass the filter, ordered.
-    Listed(Vec<list_transactions::TransactionState<'static>>),
+    /// Some of the ids that pass the filter.
+    Listed(Page<list_transactions::TransactionState<'static>>),
 }
 
 /// What a coordinator of transactions wants done beside appends.

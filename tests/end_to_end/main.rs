@@ -44,4 +44,5 @@ mod transaction_tools;
 mod transactional_pipeline;
 mod transactions;
 mod verifiable_producer;
+mod very_many;
 mod waiting;

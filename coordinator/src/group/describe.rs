@@ -9,6 +9,7 @@ use protocol::messages::list_groups::ListedGroup;
 use super::Groups;
 use super::request::ListFilter;
 use super::state::State;
+use crate::page::{Page, page_of};
 
 /// The type of all groups of this protocol (KIP-848).
 const CLASSIC: &str = "classic";
@@ -16,25 +17,26 @@ const CLASSIC: &str = "classic";
 const OPERATIONS_NOT_ASKED: i32 = i32::MIN;
 
 impl Groups {
-    /// The groups that pass the filter.
-    pub(super) fn list(&self, filter: &ListFilter) -> Vec<ListedGroup<'static>> {
+    /// The groups after an id that pass the filter, as far as one page goes.
+    pub(super) fn list(
+        &self,
+        filter: &ListFilter,
+        after: Option<&str>,
+    ) -> Page<ListedGroup<'static>> {
         let wanted = |names: &[String], name: &str| {
             names.is_empty() || names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
         };
-        if !wanted(&filter.types, CLASSIC) {
-            return Vec::new();
-        }
-        let groups = self.groups.iter();
-        groups
-            .filter(|(_, group)| group.state() != State::Dead)
-            .filter(|(_, group)| wanted(&filter.states, group.state().name()))
-            .map(|(id, group)| ListedGroup {
-                group_id: Cow::Owned(id.to_string()),
+        let of_type = wanted(&filter.types, CLASSIC);
+        page_of(&self.groups, after, |id, group| {
+            let state = group.state();
+            let passes = of_type && state != State::Dead && wanted(&filter.states, state.name());
+            passes.then(|| ListedGroup {
+                group_id: Cow::Owned(id.to_owned()),
                 protocol_type: group.protocol_type.clone().unwrap_or_default().into(),
-                group_state: Cow::Borrowed(group.state().name()),
+                group_state: Cow::Borrowed(state.name()),
                 group_type: Cow::Borrowed(CLASSIC),
             })
-            .collect()
+        })
     }
 
     /// A group and its members. What they know of the protocol and what they were given is told

@@ -15,6 +15,8 @@ use protocol::messages::offset_fetch::{OffsetFetchRequestTopics, OffsetFetchResp
 use protocol::messages::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use protocol::messages::txn_offset_commit::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 
+use crate::page::Page;
+
 /// A request about one group, or about what the groups of this partition have in common. Who asks
 /// has seen that there is no [`Request::refusal`].
 #[derive(Clone, PartialEq, Debug)]
@@ -33,8 +35,8 @@ pub enum Request {
     TxnCommit(Box<TxnOffsetCommitRequest<'static>>),
     /// What is committed.
     Fetch(FetchOffsets),
-    /// Which groups there are.
-    List(ListFilter),
+    /// Which groups there are, in the order of their ids and after this one.
+    List(ListFilter, Option<String>),
     /// Who is in this group.
     Describe(String),
     /// This group is to go.
@@ -59,7 +61,7 @@ impl Request {
             Request::DeleteOffsets(asked) => &asked.group_id,
             Request::Commit(_)
             | Request::Fetch(_)
-            | Request::List(_)
+            | Request::List(..)
             | Request::Describe(_)
             | Request::Delete(_)
             | Request::TopicsDeleted(_) => return None,
@@ -85,8 +87,8 @@ pub enum Reply {
     TxnCommit(TxnOffsetCommitResponse<'static>),
     /// The offsets.
     Fetch(OffsetFetchResponseGroup<'static>),
-    /// The groups.
-    List(Vec<ListedGroup<'static>>),
+    /// Some of the groups.
+    List(Page<ListedGroup<'static>>),
     /// The group; one that is not there is dead.
     Describe(DescribedGroup<'static>),
     /// NONE, or why not.

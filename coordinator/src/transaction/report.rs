@@ -12,6 +12,7 @@ use super::Reply;
 use super::metadata::Standing;
 use super::state::State;
 use super::transactional_ids::Coordinator;
+use crate::page::{Page, page_of};
 
 /// Which transactional ids are listed: those that pass every part.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -96,16 +97,16 @@ impl Coordinator {
         &self,
         now: TimestampMs,
         filter: &ListFilter,
-    ) -> Vec<list_transactions::TransactionState<'static>> {
-        let passing = self
-            .transactions
-            .iter()
-            .filter(|(_, transaction)| filter.passes(&transaction.standing, now));
-        let listed = passing.map(|(id, transaction)| list_transactions::TransactionState {
-            transactional_id: Cow::Owned(id.to_string()),
-            producer_id: transaction.standing.producer.id.0,
-            transaction_state: Cow::Borrowed(transaction.standing.state.name()),
-        });
-        listed.collect()
+        after: Option<&str>,
+    ) -> Page<list_transactions::TransactionState<'static>> {
+        page_of(&self.transactions, after, |id, transaction| {
+            let standing = &transaction.standing;
+            let listed = || list_transactions::TransactionState {
+                transactional_id: Cow::Owned(id.to_owned()),
+                producer_id: standing.producer.id.0,
+                transaction_state: Cow::Borrowed(standing.state.name()),
+            };
+            filter.passes(standing, now).then(listed)
+        })
     }
 }

@@ -67,8 +67,9 @@ impl Coordinator {
                 result,
             } => self.end(now, token, (transactional_id, producer), result, out),
             Request::Describe(id) => out.push(Action::Reply(token, self.describe(&id))),
-            Request::List(filter) => {
-                out.push(Action::Reply(token, Reply::Listed(self.list(now, &filter))));
+            Request::List(filter, after) => {
+                let page = self.list(now, &filter, after.as_deref());
+                out.push(Action::Reply(token, Reply::Listed(page)));
             }
         }
     }

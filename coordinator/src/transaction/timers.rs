@@ -88,10 +88,11 @@ impl Coordinator {
     }
 
     fn abort_all_timed_out(&mut self, now: TimestampMs, out: &mut Out) {
-        let late = self.transactions.iter().filter(|(_, transaction)| {
+        let late = self.ongoing.iter().filter(|id| {
+            let transaction = &self.transactions[*id];
             transaction.pending.is_none() && transaction.standing.is_out_of_time(now)
         });
-        let late: Vec<_> = late.map(|(id, _)| id.clone()).collect();
+        let late: Vec<_> = late.cloned().collect();
         for id in &late {
             self.abort_timed_out(now, id, out);
         }

@@ -5,7 +5,7 @@
 //! log, and not before; what may be in the log though its append failed is appended until that
 //! succeeds, so that the log never says anything else than what was thought to hold.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use protocol::batch::control::TransactionResult;
@@ -14,6 +14,7 @@ use protocol::ids::{Offset, TimestampMs};
 
 use super::metadata::{Pending, Standing, Transaction};
 use super::requests::Initialising;
+use super::state::State;
 use super::timers::Timers;
 use super::{MarkersId, Reply, Request, Settings, record};
 use crate::machine::{
@@ -29,6 +30,8 @@ pub struct Coordinator {
     pub(super) settings: Settings,
     /// In order, so that what is done for all of them is done in the same order everywhere.
     pub(super) transactions: BTreeMap<Arc<str>, Transaction>,
+    /// Those with a transaction going on: few, of very many, and the only ones to run out of time.
+    pub(super) ongoing: BTreeSet<Arc<str>>,
     /// Appends under way.
     writes: HashMap<WriteId, Write>,
     /// Requests that wait for a producer id.
@@ -93,6 +96,7 @@ impl Coordinator {
         Self {
             settings,
             transactions: BTreeMap::new(),
+            ongoing: BTreeSet::new(),
             writes: HashMap::new(),
             initialising: HashMap::new(),
             marking: HashMap::new(),
@@ -135,6 +139,10 @@ impl Coordinator {
         let producer = to.producer;
         transaction.standing = to;
         transaction.pending = None;
+        match transaction.standing.state {
+            State::Ongoing => self.ongoing.insert(id.clone()),
+            _ => self.ongoing.remove(&id),
+        };
         match then {
             Then::Initialised(token) => out.push(Action::Reply(token, Reply::Producer(producer))),
             Then::Added(token) => out.push(Action::Reply(token, Reply::Done)),
@@ -214,6 +222,9 @@ impl Machine for Coordinator {
 
     fn on_loaded(&mut self, now: TimestampMs, out: &mut Out) {
         self.timers.start(now, &self.settings);
+        let all = self.transactions.iter();
+        let ongoing = all.filter(|(_, of)| of.standing.state == State::Ongoing);
+        self.ongoing = ongoing.map(|(id, _)| id.clone()).collect();
         let decided = |(id, of): (&Arc<str>, &Transaction)| {
             of.standing.result().is_some().then(|| id.clone())
         };

@@ -335,7 +335,7 @@ impl World {
                 self.answers.clear();
                 return self.require_that_offsets_go(&topic);
             }
-            3 => ("listed", Request::List(ListFilter::default())),
+            3 => ("listed", Request::List(ListFilter::default(), None)),
             _ => ("described", Request::Describe(group)),
         };
         self.ask(0, What::Other(event), request);

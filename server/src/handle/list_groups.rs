@@ -32,16 +32,28 @@ pub async fn list_groups(shard: Rc<Shard>, request: Request) -> Outcome {
         types: owned(&body.types_filter),
     };
     let partitions = internal_topic::partitions(&shard, CONSUMER_OFFSETS).into_iter();
-    let parts = partitions.map(|key| (key, group::Request::List(filter.clone())));
+    let mut parts: Vec<_> = partitions.map(|key| (key, None)).collect();
     let mut response = ListGroupsResponse::default();
-    for answer in consult_each::<Groups>(&shard, parts.collect()).await {
-        match answer {
-            Ok(group::Reply::List(groups)) => response.groups.extend(groups),
-            Ok(_) => unreachable!("a list is answered as one"),
-            // What is there already is told nevertheless, as in Kafka.
-            Err(error @ ErrorCode::CoordinatorLoadInProgress) => response.error_code = error.code(),
-            Err(_) => {}
+    while !parts.is_empty() {
+        let keys: Vec<_> = parts.iter().map(|(key, _)| *key).collect();
+        let asked = parts.drain(..);
+        let asked = asked.map(|(key, after)| (key, group::Request::List(filter.clone(), after)));
+        let answers = consult_each::<Groups>(&shard, asked.collect()).await;
+        for (key, answer) in keys.into_iter().zip(answers) {
+            match answer {
+                Ok(group::Reply::List(page)) => {
+                    response.groups.extend(page.listed);
+                    parts.extend(page.goes_on_after.map(|after| (key, Some(after))));
+                }
+                Ok(_) => unreachable!("a list is answered as one"),
+                // What is there already is told nevertheless, as in Kafka.
+                Err(error @ ErrorCode::CoordinatorLoadInProgress) => {
+                    response.error_code = error.code();
+                }
+                Err(_) => {}
+            }
         }
+        ring::yield_now().await;
     }
     request.reply(&response, ListGroupsResponse::encode)
 }

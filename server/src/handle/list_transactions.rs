@@ -53,17 +53,28 @@ async fn list(
             topic_id: topic.id,
             partition: *partition,
         };
-        (key, Asked::List(filter.clone()))
+        (key, None)
     });
+    let mut parts: Vec<_> = parts.collect();
     let mut states = Vec::new();
-    for answer in consult_each::<Transactions>(shard, parts.collect()).await {
-        match answer {
-            Ok(Reply::Listed(listed)) => states.extend(listed),
-            Err(ErrorCode::CoordinatorLoadInProgress) => {
-                return Err(ErrorCode::CoordinatorLoadInProgress);
+    while !parts.is_empty() {
+        let keys: Vec<_> = parts.iter().map(|(key, _)| *key).collect();
+        let asked = parts.drain(..);
+        let asked = asked.map(|(key, after)| (key, Asked::List(filter.clone(), after)));
+        let answers = consult_each::<Transactions>(shard, asked.collect()).await;
+        for (key, answer) in keys.into_iter().zip(answers) {
+            match answer {
+                Ok(Reply::Listed(page)) => {
+                    states.extend(page.listed);
+                    parts.extend(page.goes_on_after.map(|after| (key, Some(after))));
+                }
+                Err(ErrorCode::CoordinatorLoadInProgress) => {
+                    return Err(ErrorCode::CoordinatorLoadInProgress);
+                }
+                Ok(_) | Err(_) => {} // What is not served here is not listed here.
             }
-            Ok(_) | Err(_) => {} // What is not served here is not listed here.
         }
+        ring::yield_now().await;
     }
     Ok(states)
 }

@@ -106,10 +106,11 @@ fn ids_are_listed_by_producer_state_and_age() {
         let producers = producers.iter().map(|id| ProducerId(*id));
         let states = states.iter().copied();
         let (filter, unknown) = ListFilter::new(producers, states, duration_ms);
-        let Reply::Listed(listed) = bench.done(Request::List(filter)) else {
+        let Reply::Listed(listed) = bench.done(Request::List(filter, None)) else {
             panic!("lists are not refused");
         };
         let ids: Vec<_> = listed
+            .listed
             .iter()
             .map(|of| of.transactional_id.to_string())
             .collect();
