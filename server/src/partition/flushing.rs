@@ -21,6 +21,9 @@ const CROWD_APPENDS: usize = 64;
 /// with several partitions wait once.
 const CROWD_TICK: Duration = Duration::from_millis(2);
 
+/// A flush that could not begin, for want of descriptors or memory, is tried again after this.
+const SHORTAGE_REST: Duration = Duration::from_millis(100);
+
 impl Partition {
     /// Flushes in the background for as long as something is due: what `flush.messages` asks for,
     /// and closed segments. Writes go on meanwhile, and one flush covers all that were done when it
@@ -41,7 +44,9 @@ impl Partition {
                 appends += finished.done.len();
                 self.answer(finished, &flushed);
             }
-            if appends >= CROWD_APPENDS {
+            if flushed.is_err() && !self.is_offline() {
+                ring::timer::sleep(SHORTAGE_REST).await;
+            } else if appends >= CROWD_APPENDS {
                 ring::timer::sleep(until_tick(SystemTime::now())).await;
             }
         }
