@@ -1,7 +1,8 @@
 //! AlterUserScramCredentials: users' SCRAM credentials are set and taken away (KIP-554).
 //!
 //! It only keeps them. Each user has one result, and is altered once a request or not at all. The
-//! texts of refusals are Kafka's.
+//! texts of refusals are Kafka's. A request may name very many users: what is held for each is
+//! small.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +21,13 @@ const ITERATIONS_MAX: i32 = 16384;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Alteration {
     /// It is taken away, if it is there. The mechanism is Kafka's number.
-    Remove(String, i8),
+    Remove(Box<str>, i8),
     /// It is set, whatever was there before, unless what was given makes none.
-    Set(String, Result<UserScramCredentialRecord<'static>, Refusal>),
+    Set(Box<str>, Result<Credential, Refused>),
 }
+
+/// A credential as it is kept.
+pub type Credential = Box<UserScramCredentialRecord<'static>>;
 
 /// What a client makes of a password, so that the password itself stays with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,101 +40,147 @@ pub struct SaltedPassword<'a> {
     pub salted_password: &'a [u8],
 }
 
+/// Why a credential is not altered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    code: ErrorCode,
+    text: Option<&'static str>,
+}
+
+const NO_USER: Refused = refused(
+    ErrorCode::UnacceptableCredential,
+    "Username must not be empty",
+);
+const NO_MECHANISM: Refused = refused(
+    ErrorCode::UnsupportedSaslMechanism,
+    "Unknown SCRAM mechanism",
+);
+const TOO_FEW: Refused = refused(ErrorCode::UnacceptableCredential, "Too few iterations");
+const TOO_MANY: Refused = refused(ErrorCode::UnacceptableCredential, "Too many iterations");
+/// Java has no empty keys; Kafka does not tell more of it.
+const NO_PASSWORD: Refused = Refused {
+    code: ErrorCode::UnknownServerError,
+    text: None,
+};
+const NOT_THERE: Refused = refused(
+    ErrorCode::ResourceNotFound,
+    "Attempt to delete a user credential that does not exist",
+);
+const TWICE: Refused = refused(
+    ErrorCode::DuplicateResource,
+    "A user credential cannot be altered twice in the same request",
+);
+
+const fn refused(code: ErrorCode, text: &'static str) -> Refused {
+    Refused {
+        code,
+        text: Some(text),
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Refusal {
+        match refused.text {
+            Some(text) => Refusal::new(refused.code, text),
+            None => Refusal::silent(refused.code),
+        }
+    }
+}
+
 /// The credential that is kept of a password. This is the work of a request, a few microseconds
 /// each, and takes no image: done before [`alter`], it keeps the metadata log waiting for nothing.
 pub fn credential(
     user: &str,
     mechanism: i8,
     password: &SaltedPassword<'_>,
-) -> Result<UserScramCredentialRecord<'static>, Refusal> {
-    let unacceptable = |text: &str| Err(Refusal::new(ErrorCode::UnacceptableCredential, text));
+) -> Result<Credential, Refused> {
     let known = check_name(user, mechanism)?;
-    if password.iterations < ITERATIONS_MIN {
-        return unacceptable("Too few iterations");
-    }
-    if password.iterations > ITERATIONS_MAX {
-        return unacceptable("Too many iterations");
+    match password.iterations {
+        ..ITERATIONS_MIN => return Err(TOO_FEW),
+        ITERATIONS_MIN..=ITERATIONS_MAX => {}
+        _ => return Err(TOO_MANY),
     }
     if password.salted_password.is_empty() {
-        // Java has no empty keys; Kafka does not tell more of it.
-        return Err(Refusal::silent(ErrorCode::UnknownServerError));
+        return Err(NO_PASSWORD);
     }
     let keys = known.keys(password.salted_password);
-    Ok(UserScramCredentialRecord {
+    Ok(Box::new(UserScramCredentialRecord {
         name: user.to_owned().into(),
         mechanism,
         salt: password.salt.to_owned().into(),
         stored_key: keys.stored_key.into(),
         server_key: keys.server_key.into(),
         iterations: password.iterations,
-    })
+    }))
 }
 
-fn check_name(user: &str, mechanism: i8) -> Result<ScramMechanism, Refusal> {
-    if user.is_empty() {
-        let text = "Username must not be empty";
-        return Err(Refusal::new(ErrorCode::UnacceptableCredential, text));
+fn check_name(user: &str, mechanism: i8) -> Result<ScramMechanism, Refused> {
+    match user.is_empty() {
+        true => Err(NO_USER),
+        false => ScramMechanism::from_wire(mechanism).ok_or(NO_MECHANISM),
     }
-    ScramMechanism::from_wire(mechanism).ok_or_else(|| {
-        let text = "Unknown SCRAM mechanism";
-        Refusal::new(ErrorCode::UnsupportedSaslMechanism, text)
-    })
 }
 
-/// One result for every user, by name.
-pub type Results = BTreeMap<String, Result<(), Refusal>>;
+/// One result for every user: the place of its first alteration, and what became of it.
+pub type Results = Vec<(usize, Result<(), Refusal>)>;
 
 /// Decides on all alterations of one request, of which deletions come first. An `Err` refuses the
 /// request whole.
 pub fn alter(image: &Image, alterations: &[Alteration]) -> Result<Decision<Results>, Refusal> {
-    let mut of_users: BTreeMap<&str, Result<Record, Refusal>> = BTreeMap::new();
-    for alteration in alterations {
+    let mut of_users: BTreeMap<&str, (usize, Result<(), Refused>)> = BTreeMap::new();
+    for (at, alteration) in alterations.iter().enumerate() {
         let (Alteration::Remove(user, _) | Alteration::Set(user, _)) = alteration;
-        let user = &**user;
-        match of_users.get(user) {
-            None => of_users.insert(user, alter_one(image, alteration)),
-            Some(Ok(_)) => of_users.insert(user, Err(altered_twice())),
+        match of_users.get_mut(&**user) {
+            None => {
+                of_users.insert(user, (at, check(image, alteration)));
+            }
+            Some((_, result @ Ok(()))) => *result = Err(TWICE),
             // The first refusal stays.
-            Some(Err(_)) => None,
-        };
-    }
-    let mut records = Vec::new();
-    let mut outcome = Results::new();
-    let mut messages = Messages::default();
-    for (user, result) in of_users {
-        let result = messages.admit(result).map(|record| records.push(record));
-        outcome.insert(user.to_owned(), result);
-    }
-    match records.len() > RECORDS_PER_REQUEST_MAX {
-        true => Err(too_large()),
-        false => Ok(Decision { records, outcome }),
-    }
-}
-
-fn altered_twice() -> Refusal {
-    let text = "A user credential cannot be altered twice in the same request";
-    Refusal::new(ErrorCode::DuplicateResource, text)
-}
-
-fn alter_one(image: &Image, alteration: &Alteration) -> Result<Record, Refusal> {
-    let (user, mechanism) = match alteration {
-        Alteration::Set(_, credential) => {
-            return credential.clone().map(Record::UserScramCredential);
+            Some((_, Err(_))) => {}
         }
+    }
+    let accepted = || of_users.values().filter(|(_, result)| result.is_ok());
+    if accepted().count() > RECORDS_PER_REQUEST_MAX {
+        return Err(too_large());
+    }
+    let records = accepted()
+        .map(|(at, _)| record(&alterations[*at]))
+        .collect();
+    let mut messages = Messages::default();
+    let results = of_users.into_values();
+    let outcome = results
+        .map(|(at, result)| (at, messages.admit(result.map_err(Refusal::from))))
+        .collect();
+    Ok(Decision { records, outcome })
+}
+
+fn check(image: &Image, alteration: &Alteration) -> Result<(), Refused> {
+    let (user, mechanism) = match alteration {
+        Alteration::Set(_, credential) => return credential.as_ref().map(drop).map_err(|it| *it),
         Alteration::Remove(user, mechanism) => (user, *mechanism),
     };
     check_name(user, mechanism)?;
     let credentials = image.scram_credentials_of(user);
-    if !credentials.iter().any(|(known, _)| *known == mechanism) {
-        let text = "Attempt to delete a user credential that does not exist";
-        return Err(Refusal::new(ErrorCode::ResourceNotFound, text));
+    match credentials.iter().any(|(known, _)| *known == mechanism) {
+        true => Ok(()),
+        false => Err(NOT_THERE),
     }
-    Ok(Record::RemoveUserScramCredential(
-        RemoveUserScramCredentialRecord {
-            name: user.clone().into(),
-            mechanism,
-        },
-    ))
+}
+
+/// The record of an alteration that was accepted.
+fn record(alteration: &Alteration) -> Record {
+    match alteration {
+        Alteration::Set(_, credential) => {
+            let credential = credential.as_ref().expect("it was accepted");
+            Record::UserScramCredential(UserScramCredentialRecord::clone(credential))
+        }
+        Alteration::Remove(user, mechanism) => {
+            Record::RemoveUserScramCredential(RemoveUserScramCredentialRecord {
+                name: user.to_string().into(),
+                mechanism: *mechanism,
+            })
+        }
+    }
 }
 
 #[cfg(test)]
@@ -149,11 +199,11 @@ mod tests {
             iterations,
             ..SALTED
         };
-        Alteration::Set(user.to_owned(), credential(user, mechanism, &password))
+        Alteration::Set(user.into(), credential(user, mechanism, &password))
     }
 
     fn remove(user: &str, mechanism: i8) -> Alteration {
-        Alteration::Remove(user.to_owned(), mechanism)
+        Alteration::Remove(user.into(), mechanism)
     }
 
     /// Alters the image, and gives the codes of what is refused.
@@ -161,9 +211,13 @@ mod tests {
         let Decision { records, outcome } = alter(image, alterations).unwrap();
         apply(image, &records);
         let code = |result: Result<(), Refusal>| result.err().map(|refusal| refusal.code);
+        let user_at = |at: usize| {
+            let (Alteration::Remove(user, _) | Alteration::Set(user, _)) = &alterations[at];
+            user.to_string()
+        };
         outcome
             .into_iter()
-            .map(|(user, result)| (user, code(result)))
+            .map(|(at, result)| (user_at(at), code(result)))
             .collect()
     }
 
@@ -220,7 +274,7 @@ mod tests {
             salted_password: b"",
             ..SALTED
         };
-        let empty = Alteration::Set("ann".to_owned(), credential("ann", 1, &empty));
+        let empty = Alteration::Set("ann".into(), credential("ann", 1, &empty));
         assert_eq!(refused(empty), Some(E::UnknownServerError));
         assert_eq!(refused(set("ann", 1, 4096)), None);
         let twice = [

@@ -12,6 +12,7 @@ mod commit;
 mod describe;
 mod fetch_offsets;
 mod join;
+mod large_commit;
 mod liveness;
 mod member;
 mod membership;
@@ -40,6 +41,7 @@ use protocol::ids::{Offset, ProducerId, TimestampMs};
 
 use crate::machine::{Action, BatchOrigin, Machine, Producer, ReplayError, Token, WriteId};
 use alarm::{Alarm, Alarms};
+use large_commit::LargeCommits;
 use membership::Group;
 use rebalance::{on_join_alarm, on_sync_alarm};
 use request::{Reply, Request};
@@ -55,8 +57,11 @@ pub struct Groups {
     transactions: BTreeMap<ProducerId, BTreeSet<Rc<str>>>,
     writes: Writes,
     alarms: Alarms<Timer>,
+    large_commits: LargeCommits,
     /// When offsets that are too old are looked for.
     retention: Alarm,
+    /// Where that goes on, if it is under way.
+    retention_at: Option<removal::Place>,
 }
 
 type Actions = Vec<Action<Groups>>;
@@ -70,7 +75,9 @@ impl Groups {
             transactions: BTreeMap::new(),
             writes: Writes::default(),
             alarms: Alarms::default(),
+            large_commits: LargeCommits::default(),
             retention: Alarm::default(),
+            retention_at: None,
         }
     }
 
@@ -85,6 +92,7 @@ impl Groups {
             settings: &self.settings,
             alarms: &mut self.alarms,
             writes: &mut self.writes,
+            large_commits: &mut self.large_commits,
             out,
         };
         (&mut self.groups, work)
@@ -118,6 +126,7 @@ impl Groups {
                     self.look_for_expired(now, out);
                 }
             }
+            Timer::LargeCommit => self.on_large_commit_alarm(entry, now, out),
         }
     }
 }
@@ -160,7 +169,7 @@ impl Machine for Groups {
             Request::Join(join) => return self.join(now, token, *join, out),
             Request::Sync(request) => return self.sync(now, token, *request, out),
             Request::Leave(request) => return self.leave(now, token, *request, out),
-            Request::Commit(request) => return self.commit(now, token, &request, out),
+            Request::Commit(commit) => return self.commit(now, token, *commit, out),
             Request::TxnCommit(request) => {
                 return self.commit_in_transaction(now, token, &request, out);
             }
@@ -209,6 +218,7 @@ impl Machine for Groups {
 
     fn on_unload(&mut self, out: &mut Actions) {
         assert!(self.writes.is_empty(), "nothing is under way");
+        self.give_up_large_commits(out);
         let (groups, mut work) = self.at_work(TimestampMs::NONE, out);
         for group in groups.values_mut() {
             for member in group.member_ids() {

@@ -70,6 +70,8 @@ use protocol::api::ApiKey;
 use protocol::messages;
 use protocol::wire::Decoder;
 
+pub use walk::STEPS_MAX;
+
 use crate::reply_queue::Outcome;
 use crate::request::Request;
 use crate::shard::Shard;

@@ -236,6 +236,40 @@ fn a_commit_of_100_000_partitions_is_answered() -> io::Result<()> {
 }
 
 #[test]
+fn a_commit_in_portions_holds_whole_or_not_at_all() {
+    const INVALID_COMMIT_OFFSET_SIZE: i16 = 28;
+    let node = node_with_coordinators();
+    if node.target() == Target::Kafka {
+        return; // It takes a partition that is named again as one.
+    }
+    node.create_topic(TOPIC, 1);
+    let mut client = node.connect();
+    // The first fits into a batch of 1 MiB, the second does not.
+    for (count, from, expected) in [(10_000, 0, 0), (30_000, 50_000, INVALID_COMMIT_OFFSET_SIZE)] {
+        let head = Body::new().string("g").i32(-1).string("").i64(-1);
+        let head = head.i32(1).string(TOPIC).i32(count);
+        let each = (0..count).fold(head, |body, n| {
+            body.i32(0).i64((from + n).into()).string("")
+        });
+        let mut answer = client.ask(8, 2, &each);
+        assert_eq!((answer.i32(), answer.string()), (1, Some(TOPIC.to_owned())));
+        assert_eq!(answer.i32(), count);
+        for n in 0..count {
+            assert_eq!(
+                (answer.i32(), answer.i16()),
+                (0, expected),
+                "{n} of {count}"
+            );
+        }
+        let fetch = Body::new().string("g").i32(1).string(TOPIC).i32(1).i32(0);
+        let mut answer = client.ask(9, 1, &fetch);
+        assert_eq!((answer.i32(), answer.string()), (1, Some(TOPIC.to_owned())));
+        assert_eq!((answer.i32(), answer.i32()), (1, 0), "one partition, 0");
+        assert_eq!(answer.i64(), 9_999, "the last one holds");
+    }
+}
+
+#[test]
 fn very_many_groups_and_members() -> io::Result<()> {
     assert_bounded_whole(whole::groups())
 }

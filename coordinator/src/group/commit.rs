@@ -7,8 +7,8 @@ use std::rc::Rc;
 use protocol::error::ErrorCode;
 use protocol::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs};
 use protocol::messages::offset_commit::{
-    OffsetCommitRequest, OffsetCommitResponse, OffsetCommitResponsePartition,
-    OffsetCommitResponseTopic,
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitResponse,
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 use protocol::messages::txn_offset_commit::{
     TxnOffsetCommitRequest, TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition,
@@ -16,14 +16,15 @@ use protocol::messages::txn_offset_commit::{
 };
 
 use super::join::validate_member;
+use super::large_commit::Place;
 use super::liveness::renew;
 use super::membership::Group;
 use super::offsets::CommittedOffset;
 use super::record;
-use super::request::Reply;
+use super::request::{CommitOffsets, Reply};
 use super::state::State;
 use super::work::Work;
-use super::write::{Commit, CommitPartition, CommitTopic, Write, commit_error};
+use super::write::{Commit, CommitPartition, CommitTopic, Fate, Share, Write, commit_error};
 use super::{Actions, Groups};
 use crate::machine::{Producer, Token, WriteId};
 
@@ -38,53 +39,52 @@ struct Committer<'a> {
     producer: Option<Producer>,
 }
 
+impl<'a> Committer<'a> {
+    fn of(request: &'a OffsetCommitRequest<'_>) -> Committer<'a> {
+        Committer {
+            member: &request.member_id,
+            instance: request.group_instance_id.as_deref(),
+            generation: request.generation_id_or_member_epoch,
+            producer: None,
+        }
+    }
+}
+
 impl Groups {
     /// A member, or somebody who assigns itself, commits.
     pub(super) fn commit(
         &mut self,
         now: TimestampMs,
         token: Token,
-        request: &OffsetCommitRequest<'static>,
+        commit: CommitOffsets,
         out: &mut Actions,
     ) {
-        let committer = Committer {
-            member: &request.member_id,
-            instance: request.group_instance_id.as_deref(),
-            generation: request.generation_id_or_member_epoch,
-            producer: None,
-        };
-        let expire_timestamp = (request.retention_time_ms != NOT_SAID)
-            .then(|| TimestampMs(now.0.saturating_add(request.retention_time_ms)));
-        let topics = request.topics.iter().map(|topic| CommitTopic {
-            name: topic.name.to_string(),
-            partitions: topic
-                .partitions
-                .iter()
-                .map(|partition| {
-                    let said = partition.commit_timestamp;
-                    let metadata = partition.committed_metadata.as_deref();
-                    CommitPartition {
-                        index: partition.partition_index,
-                        error: ErrorCode::None,
-                        offset: CommittedOffset {
-                            offset: Offset(partition.committed_offset),
-                            leader_epoch: LeaderEpoch(partition.committed_leader_epoch),
-                            metadata: metadata.unwrap_or_default().into(),
-                            commit_timestamp: match said {
-                                NOT_SAID => now,
-                                said => TimestampMs(said),
-                            },
-                            expire_timestamp,
-                        },
-                    }
-                })
-                .collect(),
-        });
+        let topics = commit.request.topics.iter();
+        let partitions: usize = topics.map(|topic| topic.partitions.len()).sum();
+        if partitions > self.settings.steps_max {
+            return self.begin_large_commit(now, token, commit, out);
+        }
+        let request = commit.request;
+        let topics = topics_of(&request, &mut Place::default(), usize::MAX, now);
+        self.commit_topics(now, (token, Share::Whole), &request, topics, out);
+    }
+
+    /// Commits these partitions of a request.
+    pub(super) fn commit_topics(
+        &mut self,
+        now: TimestampMs,
+        (token, share): (Token, Share),
+        request: &OffsetCommitRequest<'static>,
+        topics: Vec<CommitTopic>,
+        out: &mut Actions,
+    ) {
+        let committer = Committer::of(request);
         let commit = Commit {
             token,
+            share,
             group: (&*request.group_id).into(),
             producer: None,
-            topics: topics.collect(),
+            topics,
         };
         self.begin_commit(now, commit, &committer, out);
     }
@@ -130,6 +130,7 @@ impl Groups {
         });
         let commit = Commit {
             token,
+            share: Share::Whole,
             group: (&*request.group_id).into(),
             producer: Some(producer.id),
             topics: topics.collect(),
@@ -145,19 +146,19 @@ impl Groups {
         out: &mut Actions,
     ) {
         let id = commit.group.clone();
-        let is_new = !self.groups.contains_key(&id);
+        let fate = match commit.share {
+            Share::Whole => Fate::Accepted,
+            Share::Portion { fate, .. } => fate,
+        };
+        let refused = match fate {
+            Fate::Accepted => self.allows(&id, committer),
+            Fate::Refused(error) => Err(error),
+            Fate::TooLarge => Ok(()),
+        };
         let (groups, mut work) = self.at_work(now, out);
         let work = &mut work;
-        let refused = match is_new {
-            // Who relies on Kafka for offsets only needs no group.
-            true if committer.producer.is_none() && committer.generation >= 0 => {
-                Err(ErrorCode::IllegalGeneration)
-            }
-            true => may_commit(&Group::default(), committer),
-            false => may_commit(&groups[&id], committer),
-        };
         if let Err(error) = refused {
-            fail(&mut commit, error);
+            fail(&mut commit.topics, error);
             return answer(commit, work);
         }
         let group = groups.entry(id.clone()).or_default();
@@ -172,6 +173,10 @@ impl Groups {
                 let (index, offset) = (partition.index, &partition.offset);
                 if is_longer(&offset.metadata, metadata_max) {
                     partition.error = ErrorCode::OffsetMetadataTooLarge;
+                    continue;
+                }
+                if fate == Fate::TooLarge {
+                    partition.error = ErrorCode::InvalidCommitOffsetSize;
                     continue;
                 }
                 records.push(record::offset(&id, &topic.name, index, offset));
@@ -194,6 +199,22 @@ impl Groups {
         }
     }
 
+    /// Whether who sent this may commit now.
+    pub(super) fn may_commit(&self, request: &OffsetCommitRequest<'_>) -> Result<(), ErrorCode> {
+        self.allows(&request.group_id, &Committer::of(request))
+    }
+
+    fn allows(&self, id: &str, committer: &Committer<'_>) -> Result<(), ErrorCode> {
+        match self.groups.get(id) {
+            // Who relies on Kafka for offsets only needs no group.
+            None if committer.producer.is_none() && committer.generation >= 0 => {
+                Err(ErrorCode::IllegalGeneration)
+            }
+            None => may_commit(&Group::default(), committer),
+            Some(group) => may_commit(group, committer),
+        }
+    }
+
     /// The commit is in the log, or is not.
     pub(super) fn finish_commit(
         &mut self,
@@ -204,9 +225,13 @@ impl Groups {
         out: &mut Actions,
     ) {
         if let Some(group) = self.groups.get_mut(&commit.group) {
-            for (topic, partition) in accepted(&commit) {
+            // A partition may be there twice: each record has its own place in the log.
+            for (number, (topic, partition)) in accepted(&commit).enumerate() {
                 let (offsets, index) = (&mut group.offsets, partition.index);
-                let stored = result.ok().map(|at| (at, partition.offset.clone()));
+                let stored = result.ok().map(|first| {
+                    let at = Offset(first.0 + number as i64);
+                    (at, partition.offset.clone())
+                });
                 match commit.producer {
                     None => offsets.finish(topic, index, write, stored),
                     Some(producer) => {
@@ -221,7 +246,7 @@ impl Groups {
             }
         }
         if let Err(error) = result {
-            fail(&mut commit, commit_error(error));
+            fail(&mut commit.topics, commit_error(error));
         }
         let (_, mut work) = self.at_work(now, out);
         answer(commit, &mut work);
@@ -237,10 +262,63 @@ fn accepted(commit: &Commit) -> impl Iterator<Item = (&str, &CommitPartition)> {
     })
 }
 
+/// Some of a request's partitions as they are to be committed, from a place on; the place moves.
+pub(super) fn topics_of(
+    request: &OffsetCommitRequest<'static>,
+    at: &mut Place,
+    partitions_max: usize,
+    now: TimestampMs,
+) -> Vec<CommitTopic> {
+    let expire_timestamp = (request.retention_time_ms != NOT_SAID)
+        .then(|| TimestampMs(now.0.saturating_add(request.retention_time_ms)));
+    let mut topics = Vec::new();
+    let mut left = partitions_max;
+    while let Some(topic) = request.topics.get(at.topic).filter(|_| left > 0) {
+        let partitions = topic.partitions.iter().skip(at.partition).take(left);
+        let partitions: Vec<CommitPartition> = partitions
+            .map(|partition| committed(partition, expire_timestamp, now))
+            .collect();
+        left -= partitions.len();
+        at.partition += partitions.len();
+        if at.partition == topic.partitions.len() {
+            *at = Place {
+                topic: at.topic + 1,
+                partition: 0,
+            };
+        }
+        topics.push(CommitTopic {
+            name: topic.name.to_string(),
+            partitions,
+        });
+    }
+    topics
+}
+
+fn committed(
+    partition: &OffsetCommitRequestPartition<'_>,
+    expire_timestamp: Option<TimestampMs>,
+    now: TimestampMs,
+) -> CommitPartition {
+    let metadata = partition.committed_metadata.as_deref();
+    CommitPartition {
+        index: partition.partition_index,
+        error: ErrorCode::None,
+        offset: CommittedOffset {
+            offset: Offset(partition.committed_offset),
+            leader_epoch: LeaderEpoch(partition.committed_leader_epoch),
+            metadata: metadata.unwrap_or_default().into(),
+            commit_timestamp: match partition.commit_timestamp {
+                NOT_SAID => now,
+                said => TimestampMs(said),
+            },
+            expire_timestamp,
+        },
+    }
+}
+
 /// Those that were not refused before are now.
-fn fail(commit: &mut Commit, error: ErrorCode) {
-    let topics = commit.topics.iter_mut();
-    for partition in topics.flat_map(|topic| &mut topic.partitions) {
+pub(super) fn fail(topics: &mut [CommitTopic], error: ErrorCode) {
+    for partition in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
         if partition.error == ErrorCode::None {
             partition.error = error;
         }
@@ -248,42 +326,62 @@ fn fail(commit: &mut Commit, error: ErrorCode) {
 }
 
 fn answer(commit: Commit, work: &mut Work<'_>) {
-    let topics = commit.topics.into_iter();
-    let reply = match commit.producer {
-        None => Reply::Commit(OffsetCommitResponse {
-            topics: topics
-                .map(|topic| OffsetCommitResponseTopic {
-                    name: Cow::Owned(topic.name),
-                    partitions: topic
-                        .partitions
-                        .iter()
-                        .map(|partition| OffsetCommitResponsePartition {
-                            partition_index: partition.index,
-                            error_code: partition.error.code(),
-                        })
-                        .collect(),
-                })
-                .collect(),
-            ..Default::default()
-        }),
-        Some(_) => Reply::TxnCommit(TxnOffsetCommitResponse {
-            topics: topics
-                .map(|topic| TxnOffsetCommitResponseTopic {
-                    name: Cow::Owned(topic.name),
-                    partitions: topic
-                        .partitions
-                        .iter()
-                        .map(|partition| TxnOffsetCommitResponsePartition {
-                            partition_index: partition.index,
-                            error_code: partition.error.code(),
-                        })
-                        .collect(),
-                })
-                .collect(),
-            ..Default::default()
-        }),
+    let token = commit.token;
+    if commit.producer.is_some() {
+        return answer_in_transaction(commit, work);
+    }
+    let topics = told(commit.topics);
+    let topics = match commit.share {
+        Share::Whole => topics,
+        Share::Portion { number, .. } => match work.large_commits.done((token, number), topics) {
+            Some(topics) => topics,
+            None => return,
+        },
     };
-    work.reply(commit.token, reply);
+    let response = OffsetCommitResponse {
+        topics,
+        ..Default::default()
+    };
+    work.reply(token, Reply::Commit(response));
+}
+
+/// What a committer is told of each partition.
+pub(super) fn told(topics: Vec<CommitTopic>) -> Vec<OffsetCommitResponseTopic<'static>> {
+    let topics = topics.into_iter();
+    topics
+        .map(|topic| OffsetCommitResponseTopic {
+            name: Cow::Owned(topic.name),
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|partition| OffsetCommitResponsePartition {
+                    partition_index: partition.index,
+                    error_code: partition.error.code(),
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+fn answer_in_transaction(commit: Commit, work: &mut Work<'_>) {
+    let topics = commit.topics.into_iter();
+    let response = TxnOffsetCommitResponse {
+        topics: topics
+            .map(|topic| TxnOffsetCommitResponseTopic {
+                name: Cow::Owned(topic.name),
+                partitions: topic
+                    .partitions
+                    .iter()
+                    .map(|partition| TxnOffsetCommitResponsePartition {
+                        partition_index: partition.index,
+                        error_code: partition.error.code(),
+                    })
+                    .collect(),
+            })
+            .collect(),
+        ..Default::default()
+    };
+    work.reply(commit.token, Reply::TxnCommit(response));
 }
 
 /// Whether these offsets may be committed now: members commit in their generation, others only
@@ -314,7 +412,7 @@ fn may_commit(group: &Group, committer: &Committer<'_>) -> Result<(), ErrorCode>
 }
 
 /// Kafka's limit is on UTF-16 units.
-fn is_longer(metadata: &str, units_max: usize) -> bool {
+pub(super) fn is_longer(metadata: &str, units_max: usize) -> bool {
     metadata.len() > units_max && metadata.encode_utf16().count() > units_max
 }
 

@@ -205,10 +205,19 @@ impl Offsets {
         known.map(|known| &known.value)
     }
 
+    /// All that is committed, in order, from a topic's partition on.
+    pub fn all_from<'a>(
+        &'a self,
+        topic: &'a str,
+        partition: i32,
+    ) -> impl Iterator<Item = (&'a str, i32, &'a CommittedOffset)> {
+        let all = self.committed.iter_from(topic, partition);
+        all.map(|(topic, partition, known)| (topic, partition, &known.value))
+    }
+
     /// All that is committed, in order.
     pub fn all(&self) -> impl Iterator<Item = (&str, i32, &CommittedOffset)> {
-        let all = self.committed.iter();
-        all.map(|(topic, partition, known)| (topic, partition, &known.value))
+        self.all_from("", i32::MIN)
     }
 
     /// The partitions of a topic that have an offset, or may come to have one by what is under way.

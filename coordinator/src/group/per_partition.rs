@@ -1,6 +1,7 @@
 //! Something for each of many topics' partitions, without a copy of the topic's name for each.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::rc::Rc;
 
 /// See the module. Topics without partitions are not kept.
@@ -64,6 +65,24 @@ impl<T> PerPartition<T> {
     pub fn of_topic(&self, topic: &str) -> impl Iterator<Item = i32> {
         let partitions = self.topics.get(topic).into_iter();
         partitions.flat_map(BTreeMap::keys).copied()
+    }
+
+    /// Everything from a topic's partition on, in order.
+    pub fn iter_from<'a>(
+        &'a self,
+        topic: &'a str,
+        partition: i32,
+    ) -> impl Iterator<Item = (&'a str, i32, &'a T)> {
+        let from_topic = (Bound::Included(topic), Bound::Unbounded);
+        let topics = self.topics.range::<str, _>(from_topic);
+        topics.flat_map(move |(name, partitions)| {
+            let first = match &**name == topic {
+                true => partition,
+                false => i32::MIN,
+            };
+            let each = partitions.range(first..);
+            each.map(move |(partition, value)| (&**name, *partition, value))
+        })
     }
 
     /// Everything, in order.

@@ -77,6 +77,29 @@ pub fn offset(group: &str, topic: &str, partition: i32, committed: &CommittedOff
     }
 }
 
+/// What a batch takes beside its records.
+pub const BATCH_OVERHEAD_BYTES: usize = 61;
+
+/// What the record of a committed offset takes in a batch that is not compressed, as the record
+/// with this number in it: its group, topic and metadata, and whether it expires by itself.
+pub fn offset_record_bytes(delta: usize, texts: [&str; 3], expires: bool) -> usize {
+    let [group, topic, metadata] = texts.map(|text| 2 + text.len());
+    let key = 2 + group + topic + 4;
+    let value = match expires {
+        true => 2 + 8 + metadata + 8 + 8,
+        false => 2 + 8 + 4 + metadata + 8,
+    };
+    // Attributes, a time as the batch's, and no headers take a byte each.
+    let body = 3 + varint_bytes(delta) + varint_bytes(key) + key + varint_bytes(value) + value;
+    varint_bytes(body) + body
+}
+
+/// Of a number that may be negative and is not.
+fn varint_bytes(number: usize) -> usize {
+    let bits = usize::BITS - ((2 * number) | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
 /// The key of a group.
 pub fn group_key(group: &str) -> Vec<u8> {
     let key = GroupMetadataKey {
@@ -141,4 +164,43 @@ fn encoded(version: i16, encode: impl FnOnce(&mut Encoder) -> Result<(), EncodeE
     encoder.i16(version);
     encode(&mut encoder).expect("what a request brought in fits a record");
     encoder.finish().bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::batch::{BatchBuilder, BatchOptions, NewRecord};
+
+    use super::*;
+
+    #[test]
+    fn records_take_what_is_said() {
+        for (metadata, expire_timestamp) in [
+            ("", None),
+            ("m", Some(TimestampMs(9))),
+            (&"m".repeat(100), None),
+        ] {
+            let committed = CommittedOffset {
+                offset: Offset(7),
+                leader_epoch: LeaderEpoch(3),
+                metadata: metadata.into(),
+                commit_timestamp: TimestampMs(1_700_000_000_000),
+                expire_timestamp,
+            };
+            let (group, topic) = ("readers", "a-topic-with-a-name");
+            let mut batch = BatchBuilder::new(BatchOptions::default());
+            let mut expected = BATCH_OVERHEAD_BYTES;
+            for delta in 0..9000 {
+                let record = offset(group, topic, 1, &committed);
+                batch.append(&NewRecord {
+                    timestamp: TimestampMs(5),
+                    key: Some(&record.key),
+                    value: record.value.as_deref(),
+                    ..Default::default()
+                });
+                let expires = expire_timestamp.is_some();
+                expected += offset_record_bytes(delta, [group, topic, metadata], expires);
+            }
+            assert_eq!(batch.finish().len(), expected);
+        }
+    }
 }

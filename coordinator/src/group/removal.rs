@@ -4,6 +4,8 @@
 //! Tombstones first; what is in memory goes when they are in the log. So a removal that cannot be
 //! written has not happened.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::rc::Rc;
 
 use protocol::error::ErrorCode;
@@ -21,6 +23,15 @@ use super::work::{Timer, Work, millis};
 use super::write::{Removal, Then, Write, commit_error};
 use super::{Actions, Groups};
 use crate::machine::{Record, Token};
+
+/// How far the look for old offsets has come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// This topic and partition of the group is next.
+    Within(Rc<str>, (String, i32)),
+    /// The next group is.
+    After(Rc<str>),
+}
 
 /// Tombstones of one batch: far below any sensible `max.message.bytes`.
 const BATCH_BYTES_MAX: usize = 256 << 10;
@@ -121,22 +132,37 @@ impl Groups {
         }
     }
 
-    /// Looks for what is too old, and for groups of which nothing is left.
+    /// Looks for what is too old, and for groups of which nothing is left: so many offsets, then
+    /// others are heard before it goes on.
     pub(super) fn look_for_expired(&mut self, now: TimestampMs, out: &mut Actions) {
         let retention_ms = millis(self.settings.offsets_retention);
-        let ids: Vec<Rc<str>> = self.groups.keys().cloned().collect();
-        for id in ids {
+        let mut left = self.settings.steps_max;
+        let mut at = self.retention_at.take();
+        while left > 0 {
+            let Some((id, (topic, partition))) = next_group(&self.groups, at.as_ref()) else {
+                let interval_ms = millis(self.settings.offsets_retention_check_interval).max(1);
+                let timer = Timer::Retention;
+                return self
+                    .alarms
+                    .set(&mut self.retention, now + interval_ms, timer);
+            };
             let (groups, mut work) = self.at_work(now, out);
             let group = groups.get_mut(&id).expect("just seen");
-            let offsets = expired(group, now, retention_ms);
-            match offsets.is_empty() {
+            let looked = look_at(group, (&topic, partition), left, (now, retention_ms));
+            match looked.expired.is_empty() {
                 true => self.remove_if_idle(now, &id, out),
-                false => write_tombstones(&id, offsets, None, Then::Nothing, &mut work),
+                false => write_tombstones(&id, looked.expired, None, Then::Nothing, &mut work),
             }
+            // A group without offsets takes a step too.
+            left -= looked.steps.clamp(1, left);
+            at = Some(match looked.next {
+                Some(next) => Place::Within(id, next),
+                None => Place::After(id),
+            });
         }
-        let interval_ms = millis(self.settings.offsets_retention_check_interval).max(1);
+        self.retention_at = at;
         self.alarms
-            .set(&mut self.retention, now + interval_ms, Timer::Retention);
+            .set(&mut self.retention, now + 1, Timer::Retention);
     }
 
     /// Tombstones are in the log, or are not.
@@ -257,13 +283,49 @@ fn write_tombstones(
     work.append(write, records, None, Write::Removal(removal));
 }
 
-/// The offsets that are too old.
-fn expired(group: &Group, now: TimestampMs, retention_ms: i64) -> Vec<(String, i32)> {
+/// The group to look at next, and its topic and partition to begin with.
+fn next_group(
+    groups: &BTreeMap<Rc<str>, Group>,
+    at: Option<&Place>,
+) -> Option<(Rc<str>, (String, i32))> {
+    let first = match at {
+        None => Bound::Unbounded,
+        Some(Place::Within(id, _)) => Bound::Included(&**id),
+        Some(Place::After(id)) => Bound::Excluded(&**id),
+    };
+    let (id, _) = groups.range::<str, _>((first, Bound::Unbounded)).next()?;
+    let from = match at {
+        Some(Place::Within(within, from)) if within == id => from.clone(),
+        _ => (String::new(), i32::MIN),
+    };
+    Some((id.clone(), from))
+}
+
+/// What a look at some of a group's offsets gave.
+struct Looked {
+    expired: Vec<(String, i32)>,
+    steps: usize,
+    /// The first that was not looked at.
+    next: Option<(String, i32)>,
+}
+
+/// Looks at so many offsets of a group, from a topic's partition on, for those that are too old.
+fn look_at(
+    group: &Group,
+    (topic, partition): (&str, i32),
+    steps_max: usize,
+    (now, retention_ms): (TimestampMs, i64),
+) -> Looked {
+    let mut looked = Looked {
+        expired: Vec::new(),
+        steps: 0,
+        next: None,
+    };
     let since_empty = match (&group.protocol_type, group.state()) {
         (Some(_), State::Empty) => group.state_since,
         (Some(_), State::Stable) if group.subscribed().is_some() => None,
         (None, _) => None,
-        (Some(_), _) => return Vec::new(),
+        (Some(_), _) => return looked,
     };
     let in_use = |topic: &str| {
         group.state() == State::Stable
@@ -271,7 +333,12 @@ fn expired(group: &Group, now: TimestampMs, retention_ms: i64) -> Vec<(String, i
                 .subscribed()
                 .is_some_and(|topics| topics.contains(topic))
     };
-    let offsets = group.offsets.all().filter(|(topic, partition, committed)| {
+    for (topic, partition, committed) in group.offsets.all_from(topic, partition) {
+        if looked.steps == steps_max {
+            looked.next = Some((topic.to_owned(), partition));
+            break;
+        }
+        looked.steps += 1;
         let is_old = match committed.expire_timestamp {
             Some(at) => now >= at,
             None => {
@@ -280,9 +347,9 @@ fn expired(group: &Group, now: TimestampMs, retention_ms: i64) -> Vec<(String, i
                 now.0.saturating_sub(since.0) >= retention_ms
             }
         };
-        is_old && !in_use(topic) && !group.offsets.is_on_its_way(topic, *partition)
-    });
-    offsets
-        .map(|(topic, partition, _)| (topic.to_owned(), partition))
-        .collect()
+        if is_old && !in_use(topic) && !group.offsets.is_on_its_way(topic, partition) {
+            looked.expired.push((topic.to_owned(), partition));
+        }
+    }
+    looked
 }

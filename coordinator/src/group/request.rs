@@ -30,7 +30,7 @@ pub enum Request {
     /// Members leave. Versions before 3 name theirs in `members` too.
     Leave(Box<LeaveGroupRequest<'static>>),
     /// Offsets to be committed, of partitions that exist.
-    Commit(Box<OffsetCommitRequest<'static>>),
+    Commit(Box<CommitOffsets>),
     /// Offsets to be committed with a transaction, of partitions that exist.
     TxnCommit(Box<TxnOffsetCommitRequest<'static>>),
     /// What is committed.
@@ -116,6 +116,16 @@ pub struct Join {
     pub requires_known_id: bool,
     /// The client knows that a leader may have nothing to assign (from version 9, KIP-814).
     pub may_skip_assignment: bool,
+}
+
+/// An OffsetCommit request, and how large the batch of its records may be: what is larger would be
+/// refused by the log. No limit where the log compresses it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CommitOffsets {
+    /// The request.
+    pub request: OffsetCommitRequest<'static>,
+    /// The limit.
+    pub batch_bytes_max: Option<usize>,
 }
 
 /// One group's part of an OffsetFetch request.

@@ -19,4 +19,7 @@ pub struct Settings {
     pub offsets_retention: Duration,
     /// `offsets.retention.check.interval.ms`.
     pub offsets_retention_check_interval: Duration,
+    /// How many partitions of a commit, and how many committed offsets when old ones are looked for,
+    /// are dealt with in one go.
+    pub steps_max: usize,
 }

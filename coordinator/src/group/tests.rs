@@ -21,11 +21,12 @@ use protocol::records::group::GroupMetadataValue;
 use protocol::wire::Encoder;
 
 use super::record::group_key;
-use super::request::{FetchOffsets, Join, Reply, Request};
+use super::request::{CommitOffsets, FetchOffsets, Join, Reply, Request};
 use super::{Groups, Settings};
 use crate::machine::{Action, BatchOrigin, Machine, Token};
 
 const HOUR_MS: i64 = 3_600_000;
+const STEPS_MAX: usize = 100;
 
 /// A machine whose appends succeed at once.
 struct Table {
@@ -52,6 +53,7 @@ impl Table {
             offset_metadata_max: 8,
             offsets_retention: Duration::from_secs(3600),
             offsets_retention_check_interval: Duration::from_secs(60),
+            steps_max: STEPS_MAX,
         };
         let mut table = Table {
             groups: Groups::new(settings),
@@ -149,22 +151,52 @@ impl Table {
         ErrorCode::from_code(response.error_code).expect("a code")
     }
 
-    fn commit(&mut self, member: &str, generation: i32, topic: &str) -> i16 {
-        let token = self.ask(Request::Commit(Box::new(OffsetCommitRequest {
+    /// Commits offset 7 for the first partitions of a topic.
+    fn begin_commit(
+        &mut self,
+        member: &str,
+        generation: i32,
+        (topic, partitions): (&str, i32),
+        batch_bytes_max: Option<usize>,
+    ) -> Token {
+        let partition = |partition_index| OffsetCommitRequestPartition {
+            partition_index,
+            committed_offset: 7,
+            commit_timestamp: -1,
+            ..Default::default()
+        };
+        let request = OffsetCommitRequest {
             group_id: "g".into(),
             generation_id_or_member_epoch: generation,
             member_id: member.to_owned().into(),
             retention_time_ms: -1,
             topics: vec![OffsetCommitRequestTopic {
                 name: topic.to_owned().into(),
-                partitions: vec![OffsetCommitRequestPartition {
-                    committed_offset: 7,
-                    commit_timestamp: -1,
-                    ..Default::default()
-                }],
+                partitions: (0..partitions).map(partition).collect(),
             }],
             ..Default::default()
-        })));
+        };
+        self.ask(Request::Commit(Box::new(CommitOffsets {
+            request,
+            batch_bytes_max,
+        })))
+    }
+
+    /// The partitions and error codes that a commit was answered with, if it was.
+    fn codes(&self, token: Token) -> Option<Vec<(i32, i16)>> {
+        let Reply::Commit(response) = self.answers.get(&token)? else {
+            panic!("a commit is answered as one");
+        };
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        Some(
+            partitions
+                .map(|partition| (partition.partition_index, partition.error_code))
+                .collect(),
+        )
+    }
+
+    fn commit(&mut self, member: &str, generation: i32, topic: &str) -> i16 {
+        let token = self.begin_commit(member, generation, (topic, 1), None);
         match &self.answers[&token] {
             Reply::Commit(response) => response.topics[0].partitions[0].error_code,
             other => panic!("{other:?}"),
@@ -370,7 +402,7 @@ fn of_two_offsets_for_a_partition_in_one_commit_the_last_holds() {
         commit_timestamp: -1,
         ..Default::default()
     };
-    table.ask(Request::Commit(Box::new(OffsetCommitRequest {
+    let request = OffsetCommitRequest {
         group_id: "g".into(),
         generation_id_or_member_epoch: -1,
         retention_time_ms: -1,
@@ -379,6 +411,10 @@ fn of_two_offsets_for_a_partition_in_one_commit_the_last_holds() {
             partitions: vec![partition(7), partition(8)],
         }],
         ..Default::default()
+    };
+    table.ask(Request::Commit(Box::new(CommitOffsets {
+        request,
+        batch_bytes_max: None,
     })));
     let group = &table.groups.groups["g"];
     let held = group.offsets.committed("t", 0).expect("it is committed");
@@ -476,4 +512,82 @@ fn who_is_gone_leaves_no_deadline_behind() {
         // The group waits for the one who stays, until a deadline of its own.
         assert_eq!(deadlines(&table), before + 1, "version {version}");
     }
+}
+
+#[test]
+fn a_large_commit_takes_one_turn_for_so_many_partitions() {
+    const PARTITIONS: i32 = 1050;
+    let turns_of = |table: &mut Table, token: Token| {
+        let mut turns = 1;
+        while table.codes(token).is_none() {
+            let before = table.end;
+            table.pass(1);
+            turns += 1;
+            assert!(table.end - before <= STEPS_MAX as i64, "turn {turns}");
+        }
+        turns
+    };
+    let mut table = Table::new();
+    let token = table.begin_commit("", -1, ("t", PARTITIONS), None);
+    assert_eq!(table.end, STEPS_MAX as i64, "the first turn");
+    // Others are heard meanwhile, and commit.
+    assert_eq!(table.commit("", -1, "other"), 0);
+    assert_eq!(turns_of(&mut table, token), 11);
+    let all: Vec<_> = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
+    assert_eq!(table.codes(token).as_ref(), Some(&all));
+    assert_eq!(table.end, i64::from(PARTITIONS) + 1);
+    assert_eq!(table.committed().len(), 2);
+
+    // What is too large for one batch is written neither whole nor in part.
+    let end = table.end;
+    let token = table.begin_commit("", -1, ("t", PARTITIONS), Some(10_000));
+    assert_eq!(turns_of(&mut table, token), 11);
+    let code = ErrorCode::InvalidCommitOffsetSize.code();
+    let refused: Vec<_> = all
+        .iter()
+        .map(|(partition, _)| (*partition, code))
+        .collect();
+    assert_eq!(table.codes(token), Some(refused));
+    assert_eq!(table.end, end);
+}
+
+#[test]
+fn a_large_commit_that_has_not_ended_is_answered_when_the_partition_goes() {
+    let mut table = Table::new();
+    let token = table.begin_commit("", -1, ("t", 250), None);
+    let second = table.begin_commit("", -1, ("u", 150), None);
+    let mut out = Vec::new();
+    table.groups.on_unload(&mut out);
+    table.carry_out(out);
+    let gone = ErrorCode::NotCoordinator.code();
+    let expected = |partition| (partition, if partition < 100 { 0 } else { gone });
+    assert_eq!(table.codes(token), Some((0..250).map(expected).collect()));
+    assert_eq!(
+        table.codes(second),
+        Some((0..150).map(|n| (n, gone)).collect())
+    );
+}
+
+#[test]
+fn old_offsets_are_looked_for_so_many_in_a_turn() {
+    const PARTITIONS: i32 = 1050;
+    let mut table = Table::new();
+    let token = table.begin_commit("", -1, ("t", PARTITIONS), None);
+    table.pass(100);
+    assert!(table.codes(token).is_some());
+    let (mut turns, mut tombstones) = (0, 0);
+    while !table.committed().is_empty() {
+        let before = table.end;
+        let deadline = table.groups.next_deadline().expect("it looks again");
+        table.now = deadline;
+        let mut out = Vec::new();
+        table.groups.on_time(table.now, &mut out);
+        table.carry_out(out);
+        let written = table.end - before;
+        assert!(written <= STEPS_MAX as i64, "{written}");
+        tombstones += written;
+        turns += i64::from(written > 0);
+        assert!(table.now.0 < 2 * HOUR_MS, "they are old by now");
+    }
+    assert_eq!((turns, tombstones), (11, i64::from(PARTITIONS)));
 }

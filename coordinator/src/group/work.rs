@@ -11,6 +11,7 @@ use protocol::messages::join_group::JoinGroupResponse;
 use protocol::messages::sync_group::SyncGroupResponse;
 
 use super::alarm::{Alarm, Alarms};
+use super::large_commit::LargeCommits;
 use super::member::Member;
 use super::request::Reply;
 use super::write::Write;
@@ -30,6 +31,8 @@ pub enum Timer {
     Sync(Rc<str>),
     /// Offsets that are too old are looked for.
     Retention,
+    /// A large commit goes on.
+    LargeCommit,
 }
 
 /// The appends under way.
@@ -68,6 +71,8 @@ pub struct Work<'a> {
     pub alarms: &'a mut Alarms<Timer>,
     /// The appends under way.
     pub writes: &'a mut Writes,
+    /// The commits that are dealt with in portions.
+    pub large_commits: &'a mut LargeCommits,
     /// What is to be done.
     pub out: &'a mut Actions,
 }

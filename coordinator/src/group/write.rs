@@ -29,12 +29,39 @@ pub enum Write {
 pub struct Commit {
     /// The request that waits.
     pub token: Token,
+    /// What of the request it is.
+    pub share: Share,
     /// Whose they are.
     pub group: Rc<str>,
     /// The producer in whose transaction they stand.
     pub producer: Option<ProducerId>,
     /// The partitions, those that were refused too.
     pub topics: Vec<CommitTopic>,
+}
+
+/// What a commit is of the request that asked for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Share {
+    /// All of it.
+    Whole,
+    /// Some of its partitions.
+    Portion {
+        /// Which, from 0 on.
+        number: usize,
+        /// What was decided on the whole.
+        fate: Fate,
+    },
+}
+
+/// What is to become of a large commit, as it was decided when it came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// Each portion is appended, unless that is not allowed any more.
+    Accepted,
+    /// It may not be committed.
+    Refused(ErrorCode),
+    /// The log would not take the whole, so that it takes nothing.
+    TooLarge,
 }
 
 /// One topic of a commit.

@@ -10,7 +10,7 @@ use protocol::messages::sync_group::SyncGroupResponse;
 use super::client::Phase;
 use super::log::{Place, Value};
 use super::watch::Look;
-use super::world::{METADATA_UNITS_MAX, What, World};
+use super::world::{METADATA_UNITS_MAX, STEPS_MAX, What, World};
 
 impl World {
     /// An answer has come.
@@ -209,6 +209,9 @@ impl World {
             other => panic!("{other:?} answers a commit"),
         };
         assert_eq!(codes.len(), values.len(), "a code for each partition");
+        if event == "committed" && values.len() > STEPS_MAX && codes.iter().all(|code| *code == 0) {
+            self.seen.note("committed in portions");
+        }
         for (code, (place, value)) in codes.into_iter().zip(values) {
             if code != 0 {
                 self.seen.note("commit refused");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use coordinator::group::request::{Join, ListFilter, Request};
+use coordinator::group::request::{CommitOffsets, Join, ListFilter, Request};
 use coordinator::machine::Producer;
 use protocol::batch::control::TransactionResult;
 use protocol::ids::{ProducerEpoch, ProducerId};
@@ -253,7 +253,11 @@ impl World {
                 .collect(),
         };
         let what = What::Commit(generation, values);
-        self.ask(n, what, Request::Commit(Box::new(request)));
+        let commit = CommitOffsets {
+            request,
+            batch_bytes_max: None,
+        };
+        self.ask(n, what, Request::Commit(Box::new(commit)));
     }
 
     fn producer(&mut self) -> Producer {

@@ -26,6 +26,9 @@ pub const METADATA_UNITS_MAX: usize = 8;
 /// How long offsets are kept that nobody uses.
 pub const OFFSETS_RETENTION_MS: i64 = 15_000;
 
+/// So few that commits and the look for old offsets take several goes.
+pub const STEPS_MAX: usize = 2;
+
 /// What happened in schedules, so that a simulation in which nothing happens does not pass.
 #[derive(Default, Debug)]
 pub struct Seen {
@@ -57,6 +60,7 @@ impl Seen {
             "committed",
             "committed without membership",
             "committed in a transaction",
+            "committed in portions",
             "commit refused",
             "append failed",
             "crashed",
@@ -131,6 +135,7 @@ fn settings(members_max: usize) -> Settings {
         offset_metadata_max: METADATA_UNITS_MAX,
         offsets_retention: Duration::from_millis(OFFSETS_RETENTION_MS as u64),
         offsets_retention_check_interval: Duration::from_secs(4),
+        steps_max: STEPS_MAX,
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     AppendSettings, Coordinator, Driver, Drivers, consult, consult_as, consult_each, transactions,
 };
 use crate::gather::Gather;
+use crate::handle::STEPS_MAX;
 use crate::partition::{Partition, PartitionKey};
 use crate::shard::Shard;
 use crate::transactional_append::{BeginVerification, Transaction};
@@ -37,6 +38,7 @@ impl Coordinator for Groups {
             offset_metadata_max: told.offset_metadata_bytes_max,
             offsets_retention: told.offsets_retention,
             offsets_retention_check_interval: told.offsets_retention_check_interval,
+            steps_max: STEPS_MAX,
         })
     }
 

@@ -255,6 +255,19 @@ pub fn transactions() -> Vec<Many> {
             element: compact,
             ..flexible("ids of DescribeTransactions 0", 65, 0)
         },
+        Many {
+            tail: Body::new().raw(&[1]).i64(-1).raw(&[0]),
+            in_memory: &[STRING],
+            element: compact,
+            ..flexible("states of ListTransactions 1", 66, 1)
+        },
+        Many {
+            head: Body::new().raw(&[0, 1]),
+            tail: Body::new().i64(-1).raw(&[0]),
+            in_memory: &[8],
+            element: |body, n| body.i64(n.into()),
+            ..flexible("producers of ListTransactions 1", 66, 1)
+        },
     ]
 }
 
@@ -296,6 +309,24 @@ pub fn administration() -> Vec<Many> {
             in_memory: &[STRING],
             element: |body, n| compact(body, n).raw(&[0]),
             ..flexible("users of DescribeUserScramCredentials 0", 50, 0)
+        },
+        Many {
+            tail: Body::new().raw(&[1, 0]),
+            in_memory: &[32],
+            element: |body, n| compact(body, n).i8(1).raw(&[0]),
+            ..flexible("deletions of AlterUserScramCredentials 0", 51, 0)
+        },
+        Many {
+            head: Body::new().raw(&[0, 1]),
+            tail: Body::new().raw(&[0]),
+            in_memory: &[80],
+            element: |body, n| compact(body, n).i8(1).i32(1).raw(&[1, 1, 0]),
+            ..flexible("upsertions of AlterUserScramCredentials 0", 51, 0)
+        },
+        Many {
+            in_memory: &[80],
+            element: |body, n| named(body.i8(2), n).i8(3).i16(0).i16(0).i8(3).i8(3),
+            ..fixed("rules of CreateAcls 1", 30, 1)
         },
         Many {
             head: Body::new().raw(&[0]).i32(1000),

@@ -1,0 +1,189 @@
+//! Commits of very many partitions: so many at a time, so that others are heard between.
+//!
+//! Each portion is checked and appended as a commit of its own, and the request is answered when the
+//! last one is done. In Kafka all are one batch: what may not be committed when it comes, or is too
+//! large for one batch, is refused whole here too. Invariant: a commit is `coming` until all of its portions have begun, and `open` until it is
+//! answered; some portion of an open one is under way or coming.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
+
+use protocol::error::ErrorCode;
+use protocol::ids::TimestampMs;
+use protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitResponse, OffsetCommitResponseTopic,
+};
+
+use super::alarm::Alarm;
+use super::commit::{fail, is_longer, told, topics_of};
+use super::record::{BATCH_OVERHEAD_BYTES, offset_record_bytes};
+use super::request::{CommitOffsets, Reply};
+use super::work::Timer;
+use super::write::{CommitTopic, Fate, Share};
+use super::{Actions, Groups};
+use crate::machine::{Action, Token};
+
+/// See the module.
+#[derive(Default)]
+pub struct LargeCommits {
+    open: HashMap<Token, Large>,
+    coming: VecDeque<Token>,
+    /// When the next portion begins.
+    alarm: Alarm,
+}
+
+struct Large {
+    request: Rc<OffsetCommitRequest<'static>>,
+    fate: Fate,
+    at: Place,
+    /// How many portions have begun.
+    begun: usize,
+    /// What became of them, by number.
+    answered: BTreeMap<usize, Vec<OffsetCommitResponseTopic<'static>>>,
+}
+
+/// Which of a request's partitions is next: the topic's place, and the partition's in it.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Place {
+    pub topic: usize,
+    pub partition: usize,
+}
+
+impl LargeCommits {
+    /// One portion more is done; gives the whole answer, in the request's order, after the last one.
+    pub fn done(
+        &mut self,
+        (token, number): (Token, usize),
+        topics: Vec<OffsetCommitResponseTopic<'static>>,
+    ) -> Option<Vec<OffsetCommitResponseTopic<'static>>> {
+        let large = self.open.get_mut(&token).expect("it is open");
+        large.answered.insert(number, topics);
+        let is_under_way = large.answered.len() < large.begun;
+        if is_under_way || large.at.topic < large.request.topics.len() {
+            return None;
+        }
+        let large = self.open.remove(&token)?;
+        Some(large.answered.into_values().flatten().collect())
+    }
+
+    /// Begins the next portion.
+    fn next(&mut self, now: TimestampMs, partitions_max: usize) -> Option<Portion> {
+        let token = *self.coming.front()?;
+        let large = self.open.get_mut(&token).expect("what is coming is open");
+        let portion = Portion {
+            token,
+            number: large.begun,
+            fate: large.fate,
+            topics: topics_of(&large.request, &mut large.at, partitions_max, now),
+            request: large.request.clone(),
+        };
+        large.begun += 1;
+        if large.at.topic == large.request.topics.len() {
+            self.coming.pop_front();
+        }
+        Some(portion)
+    }
+}
+
+/// Some partitions of a large commit.
+struct Portion {
+    token: Token,
+    number: usize,
+    fate: Fate,
+    topics: Vec<CommitTopic>,
+    request: Rc<OffsetCommitRequest<'static>>,
+}
+
+impl Groups {
+    /// Begins a commit of more partitions than are dealt with in one go.
+    pub(super) fn begin_large_commit(
+        &mut self,
+        now: TimestampMs,
+        token: Token,
+        commit: CommitOffsets,
+        out: &mut Actions,
+    ) {
+        let bytes = batch_bytes(&commit.request, self.settings.offset_metadata_max);
+        let is_too_large = commit.batch_bytes_max.is_some_and(|max| bytes > max);
+        let large = Large {
+            fate: match self.may_commit(&commit.request) {
+                Err(error) => Fate::Refused(error),
+                Ok(()) if is_too_large => Fate::TooLarge,
+                Ok(()) => Fate::Accepted,
+            },
+            request: Rc::new(commit.request),
+            at: Place::default(),
+            begun: 0,
+            answered: BTreeMap::new(),
+        };
+        self.large_commits.open.insert(token, large);
+        self.large_commits.coming.push_back(token);
+        if self.large_commits.coming.len() == 1 {
+            self.next_portion(now, out);
+        }
+    }
+
+    /// The next portion's time has come.
+    pub(super) fn on_large_commit_alarm(
+        &mut self,
+        entry: TimestampMs,
+        now: TimestampMs,
+        out: &mut Actions,
+    ) {
+        let alarm = &mut self.large_commits.alarm;
+        if self.alarms.rings(alarm, entry, now, Timer::LargeCommit) {
+            self.next_portion(now, out);
+        }
+    }
+
+    fn next_portion(&mut self, now: TimestampMs, out: &mut Actions) {
+        let Some(portion) = self.large_commits.next(now, self.settings.steps_max) else {
+            return;
+        };
+        let share = Share::Portion {
+            number: portion.number,
+            fate: portion.fate,
+        };
+        let (request, topics) = (&portion.request, portion.topics);
+        self.commit_topics(now, (portion.token, share), request, topics, out);
+        if !self.large_commits.coming.is_empty() {
+            let alarm = &mut self.large_commits.alarm;
+            self.alarms.set(alarm, now + 1, Timer::LargeCommit);
+        }
+    }
+
+    /// The partition goes: what has not begun is refused.
+    pub(super) fn give_up_large_commits(&mut self, out: &mut Actions) {
+        let large_commits = &mut self.large_commits;
+        while let Some(mut portion) = large_commits.next(TimestampMs::NONE, usize::MAX) {
+            fail(&mut portion.topics, ErrorCode::NotCoordinator);
+            let (token, number) = (portion.token, portion.number);
+            if let Some(topics) = large_commits.done((token, number), told(portion.topics)) {
+                let response = OffsetCommitResponse {
+                    topics,
+                    ..Default::default()
+                };
+                out.push(Action::Reply(token, Reply::Commit(response)));
+            }
+        }
+    }
+}
+
+/// What the batch of all records takes, if it is not compressed.
+fn batch_bytes(request: &OffsetCommitRequest<'_>, metadata_max: usize) -> usize {
+    let expires = request.retention_time_ms != -1;
+    let mut delta = 0;
+    let mut bytes = BATCH_OVERHEAD_BYTES;
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
+            // Longer ones are refused one by one.
+            if !is_longer(metadata, metadata_max) {
+                let texts = [&*request.group_id, &*topic.name, metadata];
+                bytes += offset_record_bytes(delta, texts, expires);
+                delta += 1;
+            }
+        }
+    }
+    bytes
+}
