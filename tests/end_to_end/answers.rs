@@ -5,8 +5,8 @@ use std::io;
 
 use chiplog_tests::node::{Node, Setup, Target};
 use chiplog_tests::raw::{
-    Body, CREATE_TOPICS, Connection, FIND_COORDINATOR, METADATA, OFFSET_FOR_LEADER_EPOCH, PRODUCE,
-    batch, end_offset, produce, produce_to,
+    API_VERSIONS, Body, CREATE_TOPICS, Connection, FIND_COORDINATOR, METADATA,
+    OFFSET_FOR_LEADER_EPOCH, PRODUCE, batch, end_offset, produce, produce_to,
 };
 use chiplog_tests::state::{SOON, reach};
 
@@ -191,4 +191,29 @@ fn every_partition_is_reached_from_every_shard() -> io::Result<()> {
         assert_eq!(end_offset(&mut client, "spread"), round + 1);
     }
     Ok(())
+}
+
+#[test]
+fn tagged_fields_that_say_nothing_are_left_out() {
+    let node = Node::start();
+    // Header and body are flexible, the header of the answer is not.
+    let name = |body: Body| body.varint_unsigned(2).raw(b"t");
+    let body = name(name(Body::new().raw(&[0]))).raw(&[0]);
+    let mut answer = node.connect().ask(API_VERSIONS, 3, &body);
+    assert_eq!(answer.i16(), 0);
+    for _ in 1..answer.varint_unsigned() {
+        assert!(answer.i16() >= 0, "an API");
+        assert!(answer.i16() <= answer.i16(), "its versions");
+        assert_eq!(answer.varint_unsigned(), 0, "no tagged fields");
+    }
+    answer.i32(); // throttle time
+    const EMPTY: &[u8] = &[1];
+    // Supported features, the epoch of the finalized ones, those, and whether ZooKeeper can be left.
+    let defaults: [&[u8]; 4] = [EMPTY, &[0xff; 8], EMPTY, &[0]];
+    for _ in 0..answer.varint_unsigned() {
+        let (tag, size) = (answer.varint_unsigned(), answer.varint_unsigned());
+        let value: Vec<u8> = (0..size).map(|_| answer.i8().cast_unsigned()).collect();
+        assert_ne!(value, defaults[tag as usize], "tag {tag}");
+    }
+    assert!(answer.rest().is_empty());
 }

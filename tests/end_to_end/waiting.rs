@@ -39,6 +39,11 @@ fn fetched(mut answer: Answer) -> (i16, i64, usize) {
     let (error, high_watermark) = (answer.i16(), answer.i64());
     assert_eq!(answer.i64(), high_watermark, "no transaction is open");
     assert!(answer.i32() <= 0, "no transaction was aborted");
+    let length = answer.rest().first_chunk().copied().map(i32::from_be_bytes);
+    assert!(
+        length >= Some(0),
+        "records may be empty, and are never null"
+    );
     (error, high_watermark, answer.bytes().len())
 }
 

@@ -44,6 +44,9 @@ impl World {
                 if let Reply::DeleteOffsets(response) = &reply {
                     require_not_in_use(&asked.look_then, response);
                 }
+                if matches!(reply, Reply::Delete(ErrorCode::None)) {
+                    self.watch.group_gone(asked.group);
+                }
                 let succeeded = match &reply {
                     Reply::Delete(error) => *error == ErrorCode::None,
                     Reply::DeleteOffsets(response) => response

@@ -86,7 +86,8 @@ pub struct Asked {
     pub client: usize,
     pub life: u32,
     pub told_then: i32,
-    /// How the group looked.
+    /// What it is about, and how that looked.
+    pub group: &'static str,
     pub look_then: Look,
     pub what: What,
 }
@@ -252,10 +253,12 @@ impl World {
         // Administrators are nobody's members, and ask about any group.
         let of = match &request {
             Request::DeleteOffsets(request) => request.group_id.to_string(),
+            Request::Delete(group) => group.clone(),
             _ => group.to_owned(),
         };
         let asked = Asked {
             look_then: self.look(&of),
+            group: known(&of),
             client,
             life: self.clients[client].life,
             told_then: *self.told.get(self.clients[client].group).unwrap_or(&-1),

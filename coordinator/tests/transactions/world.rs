@@ -97,7 +97,8 @@ pub struct World {
     appends: VecDeque<Append>,
     producer_ids: VecDeque<Token>,
     next_producer_id: i64,
-    markers: Vec<Markers>,
+    /// On their way, each with the incarnations of the partitions when it was sent.
+    markers: Vec<(Markers, [u64; PARTITIONS])>,
     /// Sent by a coordinator that is no more.
     stray_markers: Vec<Markers>,
     clients: Vec<Client>,
@@ -268,7 +269,8 @@ impl World {
                 Action::Effect(Effect::ProducerId(token)) => self.producer_ids.push_back(token),
                 Action::Effect(Effect::WriteMarkers(markers)) => {
                     self.require_a_recorded_decision(&markers);
-                    self.markers.push(markers);
+                    let incarnations = self.incarnations();
+                    self.markers.push((markers, incarnations));
                 }
             }
         }
@@ -343,12 +345,22 @@ impl World {
         self.appends.clear();
         self.producer_ids.clear();
         let markers = std::mem::take(&mut self.markers);
-        for markers in markers {
-            if self.chance.percent(60) {
+        for (mut markers, sent_to) in markers {
+            // What was on its way to a topic does not reach another one of its name.
+            let now_there = self.incarnations();
+            markers.partitions.retain(|to| {
+                let at = to.partition.0 as usize;
+                self.partitions[at].exists && sent_to[at] == now_there[at]
+            });
+            if !markers.partitions.is_empty() && self.chance.percent(60) {
                 self.stray_markers.push(markers);
             }
         }
         self.load();
+    }
+
+    fn incarnations(&self) -> [u64; PARTITIONS] {
+        std::array::from_fn(|at| self.partitions[at].incarnation)
     }
 
     fn forget(&mut self, token: Token) {
@@ -472,7 +484,7 @@ impl World {
             return;
         }
         let at = self.chance.below(self.markers.len());
-        let markers = self.markers.swap_remove(at);
+        let (markers, _) = self.markers.swap_remove(at);
         let mut results = Vec::new();
         for to in &markers.partitions {
             let error = match self.chance.below(10) {

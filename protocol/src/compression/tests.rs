@@ -246,3 +246,19 @@ fn levels_have_effect_and_all_are_read_again() {
         compressed(Compression::Lz4, 12)
     );
 }
+
+#[test]
+fn lz4_frames_have_independent_blocks_without_checksums() {
+    // The Java client reads no dependent blocks, and others stumble over checksums of blocks.
+    const INDEPENDENT_BLOCKS: u8 = 1 << 5;
+    const BLOCK_CHECKSUMS: u8 = 1 << 4;
+    let content = sample(300_000);
+    for level in [None, Some(1), Some(9), Some(12)] {
+        let compression = Compression::Lz4;
+        let mut frame = Vec::new();
+        compress(Encoding { compression, level }, &content, &mut frame);
+        let flags = frame[4];
+        assert_ne!(flags & INDEPENDENT_BLOCKS, 0, "level {level:?}");
+        assert_eq!(flags & BLOCK_CHECKSUMS, 0, "level {level:?}");
+    }
+}
