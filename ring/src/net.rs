@@ -59,6 +59,12 @@ impl Listener {
         name_of(&self.descriptor, libc::getsockname)
     }
 
+    /// Ends it: accepts in flight fail, and the address is free.
+    pub fn shutdown(&self) {
+        // SAFETY: shutdown takes no pointers. Its only failure is a socket that is closed already.
+        unsafe { libc::shutdown(self.descriptor.raw(), libc::SHUT_RDWR) };
+    }
+
     /// The next connection, with its peer's address.
     ///
     /// Dropping the future is for the end of the listener: until the kernel has cancelled it, it can

@@ -10,6 +10,7 @@
 pub mod config;
 pub mod log_levels;
 
+mod acceptors;
 mod append;
 mod authorized_operations;
 mod checkpoints;

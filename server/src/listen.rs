@@ -40,18 +40,24 @@ pub fn bind(config: &ServerConfig) -> Result<Vec<ring::net::Listener>, BindError
     config
         .listeners
         .iter()
-        .map(|listener| {
-            bind_one(listener, config.socket_listen_backlog_size).map_err(|source| BindError {
-                name: listener.name.clone(),
-                host: listener.host.clone(),
-                port: listener.port,
-                source,
-            })
-        })
+        .map(|listener| bind_one(listener, config))
         .collect()
 }
 
-fn bind_one(listener: &Listener, backlog: u32) -> io::Result<ring::net::Listener> {
+/// Binds one listener. Blocks for a while if its address is in use.
+pub fn bind_one(
+    listener: &Listener,
+    config: &ServerConfig,
+) -> Result<ring::net::Listener, BindError> {
+    bind_to_one_of(listener, config.socket_listen_backlog_size).map_err(|source| BindError {
+        name: listener.name.clone(),
+        host: listener.host.clone(),
+        port: listener.port,
+        source,
+    })
+}
+
+fn bind_to_one_of(listener: &Listener, backlog: u32) -> io::Result<ring::net::Listener> {
     let addresses: Vec<SocketAddr> = if listener.host.is_empty() {
         vec![(Ipv4Addr::UNSPECIFIED, listener.port).into()]
     } else {
@@ -83,33 +89,52 @@ fn bind_address(address: SocketAddr, backlog: u32) -> io::Result<ring::net::List
     }
 }
 
-/// Accepts on listener number `listener` until the node stops.
-pub fn start_accepting(shard: &Rc<Shard>, listener: usize, socket: ring::net::Listener) {
-    let socket = Rc::new(socket);
-    let turn = Rc::new(Cell::new(0));
-    for _ in 0..ACCEPTS_IN_FLIGHT {
-        ring::spawn(accept(
-            shard.clone(),
-            listener,
-            socket.clone(),
-            turn.clone(),
-        ));
+/// A listener that accepts.
+pub struct Accepting(Rc<Socket>);
+
+struct Socket {
+    listener: usize,
+    socket: ring::net::Listener,
+    /// The shard that took the last connection.
+    turn: Cell<usize>,
+    is_closed: Cell<bool>,
+}
+
+impl Accepting {
+    /// Accepts no more, and gives the address up.
+    pub fn end(&self) {
+        self.0.is_closed.set(true);
+        self.0.socket.shutdown();
     }
 }
 
-async fn accept(
-    shard: Rc<Shard>,
+/// Accepts on listener number `listener` until it is closed or the node stops.
+pub fn start_accepting(
+    shard: &Rc<Shard>,
     listener: usize,
-    socket: Rc<ring::net::Listener>,
-    turn: Rc<Cell<usize>>,
-) {
-    while !shard.is_stopping() {
-        match socket.accept().await {
+    socket: ring::net::Listener,
+) -> Accepting {
+    let socket = Rc::new(Socket {
+        listener,
+        socket,
+        turn: Cell::new(0),
+        is_closed: Cell::new(false),
+    });
+    for _ in 0..ACCEPTS_IN_FLIGHT {
+        ring::spawn(accept(shard.clone(), socket.clone()));
+    }
+    Accepting(socket)
+}
+
+async fn accept(shard: Rc<Shard>, from: Rc<Socket>) {
+    while !shard.is_stopping() && !from.is_closed.get() {
+        match from.socket.accept().await {
             Ok((stream, peer)) => {
-                let next = (turn.get() + 1) % shard.count();
-                turn.set(next);
-                hand_over(&shard, ShardId(next), listener, peer, stream);
+                let next = (from.turn.get() + 1) % shard.count();
+                from.turn.set(next);
+                hand_over(&shard, ShardId(next), from.listener, peer, stream);
             }
+            Err(_) if from.is_closed.get() => return,
             Err(error) => {
                 tracing::error!("accepting a connection failed: {error}");
                 ring::timer::sleep(REST_AFTER_ERROR).await;

@@ -8,6 +8,7 @@ use controller::image::{Endpoint, Image};
 use controller::topics::create::Defaults;
 use protocol::ids::{BrokerEpoch, BrokerId};
 
+use crate::acceptors::ListenerNames;
 use crate::config::ServerConfig;
 use crate::config::describe::BrokerConfig;
 use crate::config::topic_log::{TopicSettings, topic_settings};
@@ -28,6 +29,8 @@ pub struct Node {
     pub directories: Arc<Directories>,
     /// What of them cannot be used.
     pub offline: OfflinePartitions,
+    /// The names of the listeners.
+    pub listener_names: ListenerNames,
     /// How fast logs move between directories.
     pub move_pace: Pace,
     /// How many connections there may be.
@@ -49,7 +52,7 @@ pub struct BrokerAddress {
 impl Node {
     /// The brokers that have an endpoint on the listener with this number.
     pub fn brokers_for(&self, image: &Image, listener: usize) -> Vec<BrokerAddress> {
-        let name = &self.config.listeners[listener].name;
+        let name = self.listener_names.name(listener);
         let address = |id, endpoint: &Endpoint, rack: &Option<String>| BrokerAddress {
             id,
             host: endpoint.host.clone(),
@@ -59,7 +62,7 @@ impl Node {
         let brokers = image.brokers().filter(|broker| !broker.fenced);
         brokers
             .filter_map(|broker| {
-                let endpoint = broker.endpoint(name)?;
+                let endpoint = broker.endpoint(&name)?;
                 Some(address(broker.id, endpoint, &broker.rack))
             })
             .collect()

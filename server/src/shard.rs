@@ -190,6 +190,13 @@ impl Shard {
         }
     }
 
+    /// Closes the connections that came in by the listener with this number.
+    pub fn close_connections_of(&self, listener: usize) {
+        let connections = self.connections.borrow();
+        let its = connections.values().filter(|one| one.listener == listener);
+        its.for_each(|connection| connection.close("its listener is closed"));
+    }
+
     /// Runs `work` on shard `to`: here at once, elsewhere when its mailbox is drained.
     pub fn post_to(self: &Rc<Self>, to: ShardId, work: impl FnOnce(&Rc<Shard>) + Send + 'static) {
         if to == self.id {

@@ -18,6 +18,7 @@ use ring::event::Event;
 use ring::mailbox::Receiver;
 use ring::signal::Signal;
 
+use crate::acceptors::{self, ListenerNames};
 use crate::config::ServerConfig;
 use crate::config::describe::BrokerConfig;
 use crate::config::topic_log::topic_settings;
@@ -130,6 +131,7 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
         broker_id: config.node_id,
         directories,
         offline: OfflinePartitions::default(),
+        listener_names: ListenerNames::new(&config),
         move_pace: Pace::default(),
         connection_limits: ConnectionLimits::new(&config.with_dynamic(&image)),
         config,
@@ -377,13 +379,7 @@ async fn run_node(
 ) -> Result<(), ServeError> {
     ring::spawn(checkpoints::write_forever(shard.clone()));
     cleaner::start(shard);
-    for (n, listener) in listeners.into_iter().enumerate() {
-        let name = &shard.config.listeners[n].name;
-        if let Ok(address) = listener.local_addr() {
-            tracing::info!("listening on {name}://{address}");
-        }
-        listen::start_accepting(shard, n, listener);
-    }
+    acceptors::start(shard, listeners);
     tracing::info!(
         "[KafkaServer id={}] started ({} shards, {} topics, {:.0} ms)",
         shard.node.broker_id.0,

@@ -355,7 +355,7 @@ fn a_replica_may_be_asked_to_be_where_it_is() {
     let long = "x".repeat(230);
     for (path, topic, error) in [
         (&*here, "ships", 0),
-        (&*here, "boats", 9),      // REPLICA_NOT_AVAILABLE
+        (&*here, "boats", 3),      // UNKNOWN_TOPIC_OR_PARTITION
         ("/nowhere", "ships", 57), // LOG_DIR_NOT_FOUND
         (&*here, &*long, 17),      // INVALID_TOPIC_EXCEPTION
     ] {

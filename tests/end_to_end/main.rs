@@ -26,6 +26,7 @@ mod isolation;
 mod java_clients;
 mod librdkafka;
 mod list_offsets;
+mod listeners;
 mod log_directories;
 mod metadata_survives;
 mod moves;

@@ -24,7 +24,7 @@ use crate::librdkafka::{Sender, assert_all_delivered, consumer};
 
 const ALTER_REPLICA_LOG_DIRS: i16 = 34;
 const DESCRIBE_LOG_DIRS: i16 = 35;
-const REPLICA_NOT_AVAILABLE: i16 = 9;
+const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const KAFKA_STORAGE_ERROR: i16 = 56;
 const LOG_DIR_NOT_FOUND: i16 = 57;
 /// More than the moves of a test take.
@@ -178,6 +178,9 @@ fn assert_in_order(node: &Node, topic: &str, count: u32) {
 }
 
 fn dump(node: &Node, name: &str, topic: &str) {
+    if node.target() == Target::Kafka {
+        return; // The indexes of its active segment are longer than what is in them.
+    }
     let mut files: Vec<_> = fs::read_dir(directory(node, name).join(format!("{topic}-0")))
         .expect("it is there")
         .map(|entry| entry.expect("a name").path())
@@ -255,7 +258,7 @@ fn a_move_goes_on_after_a_kill_and_a_stop() {
     let first = Sender::to(&node, &[("enable.idempotence", "true")]);
     (0..8_000).for_each(|number| send(&first, "long", number));
     assert_all_delivered(&first.finish(), 8_000);
-    throttle(&node, Some(1_000_000));
+    throttle(&node, Some(100_000));
     assert_eq!(alter(&node, to, "long"), 0);
     let is_half_way = |node: &Node| {
         reach("it is being moved", SOON, || {
@@ -342,7 +345,7 @@ fn a_move_may_be_ended_replaced_and_overtaken_by_the_topics_deletion() -> io::Re
 fn a_partition_to_come_is_made_where_it_was_wished() -> io::Result<()> {
     let node = node();
     for name in ["data", "more", "most"] {
-        assert_eq!(alter(&node, name, name), REPLICA_NOT_AVAILABLE);
+        assert_eq!(alter(&node, name, name), UNKNOWN_TOPIC_OR_PARTITION);
     }
     let nowhere = directory(&node, "nowhere").display().to_string();
     let body = Body::new().i32(1).string(&nowhere).i32(1).string("data");
@@ -376,7 +379,7 @@ fn a_destination_that_fails_ends_the_move_and_a_source_that_fails_holds_it() -> 
     let (from, to) = ("more", "most"); // The directory with the metadata has to stay.
     for fails in [from, to] {
         let node = node();
-        assert_eq!(alter(&node, from, "t"), REPLICA_NOT_AVAILABLE);
+        assert_eq!(alter(&node, from, "t"), UNKNOWN_TOPIC_OR_PARTITION);
         node.create_topic_with("t", 1, &[("segment.bytes", "200000")]);
         let mut client = node.connect();
         for _ in 0..30 {

@@ -3,7 +3,7 @@
 //! It must not know the wire, nor where the settings are kept. Precedence: this broker's settings,
 //! those of all brokers, the file, the built-in defaults. The texts of refusals are Kafka's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use controller::Image;
@@ -11,7 +11,7 @@ use controller::config_key::{ConfigKey, UpdateMode};
 use controller::config_source::{broker_synonyms, dynamic_overrides};
 use controller::image::Overrides;
 
-use super::{ConfigError, ServerConfig, keys};
+use super::{ConfigError, Listener, ServerConfig, keys};
 
 /// The TLS settings of single listeners, which may not be set for all at once.
 const PER_LISTENER_ONLY: [&str; 10] = [
@@ -41,13 +41,6 @@ const THREADS: [&str; 5] = [
     "num.network.threads",
     "num.recovery.threads.per.data.dir",
     "num.replica.fetchers",
-];
-
-/// What could only be changed by binding other addresses.
-const LISTENERS: [&str; 3] = [
-    "advertised.listeners",
-    "listener.security.protocol.map",
-    "listeners",
 ];
 
 /// Whom a setting is for.
@@ -186,13 +179,7 @@ fn check_keys(settings: &Overrides, level: Level) -> Result<(), String> {
 
 /// The rules for a step from one configuration to another.
 fn check_steps(now: &ServerConfig, next: &ServerConfig) -> Result<(), String> {
-    for name in LISTENERS {
-        if now.values.value(name) != next.values.value(name) {
-            return Err(format!(
-                "{name} cannot be changed without a restart of this node"
-            ));
-        }
-    }
+    check_listeners(now, next)?;
     if now.values.words("metric.reporters") != next.values.words("metric.reporters") {
         return Err(
             "Validation of dynamic config update of Set(metric.reporters) failed with class \
@@ -221,6 +208,30 @@ fn check_steps(now: &ServerConfig, next: &ServerConfig) -> Result<(), String> {
     match reason.is_empty() {
         true => Ok(()),
         false => Err(reason),
+    }
+}
+
+/// Listeners may come and go, but not those that clients are told of: the registration has them.
+fn check_listeners(now: &ServerConfig, next: &ServerConfig) -> Result<(), String> {
+    for listener in &next.listeners {
+        let name = &listener.name;
+        let was = now.listeners.iter().find(|was| was.name == *name);
+        if was.is_some_and(|was| was.protocol != listener.protocol) {
+            return Err(format!(
+                "Security protocol cannot be updated for existing listener ListenerName({name})"
+            ));
+        }
+    }
+    let told = |config: &ServerConfig| {
+        let listeners = config.advertised_listeners.iter();
+        listeners.map(Listener::to_string).collect::<BTreeSet<_>>()
+    };
+    match told(now) == told(next) {
+        true => Ok(()),
+        false => Err(
+            "Advertised listeners cannot be altered when using a Raft-based metadata quorum."
+                .to_owned(),
+        ),
     }
 }
 
@@ -330,6 +341,16 @@ mod tests {
             "requirement failed: log.retention.ms must be unlimited (-1) or, greater than or \
              equal to 1"
         );
-        assert!(refused(broker, "listeners", "PLAINTEXT://127.0.0.1:1").contains("restart"));
+        let told = "Invalid value org.apache.kafka.common.config.ConfigException: Advertised \
+                    listeners cannot be altered when using a Raft-based metadata quorum. for \
+                    configuration Invalid dynamic configuration";
+        assert_eq!(
+            refused(broker, "listeners", "PLAINTEXT://127.0.0.1:1"),
+            told
+        );
+        assert_eq!(
+            refused(broker, "advertised.listeners", "PLAINTEXT://elsewhere:1"),
+            told
+        );
     }
 }

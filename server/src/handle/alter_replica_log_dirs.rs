@@ -50,7 +50,7 @@ pub async fn alter_replica_log_dirs(shard: Rc<Shard>, request: Request) -> Outco
                     (PathStanding::Failed, _) => Err(ErrorCode::KafkaStorageError),
                     (PathStanding::Usable(to), None) => {
                         directories.wish(TopicPartition::new(&topic.name, index), to);
-                        Err(ErrorCode::ReplicaNotAvailable)
+                        Err(ErrorCode::UnknownTopicOrPartition)
                     }
                     (PathStanding::Usable(to), Some(known)) => {
                         let topic_id = known.id;

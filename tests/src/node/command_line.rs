@@ -103,11 +103,10 @@ impl Target {
 
 fn chiplog_words(place: &Place<'_>, setup: &Setup) -> Vec<String> {
     let mut words = vec![chiplog_command().display().to_string(), "serve".into()];
+    let address = format!("PLAINTEXT://127.0.0.1:{}", place.port);
     let own = [
-        (
-            "listeners".into(),
-            format!("PLAINTEXT://127.0.0.1:{}", place.port),
-        ),
+        ("listeners".into(), address.clone()),
+        ("advertised.listeners".into(), address),
         (
             "log.dirs".into(),
             log_directory(place.directory).display().to_string(),
