@@ -4,6 +4,7 @@
 mod console;
 mod consumers;
 mod groups;
+mod output;
 mod quotas;
 mod transactions;
 

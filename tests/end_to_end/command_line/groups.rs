@@ -2,7 +2,7 @@
 //! what it would reset them to.
 
 use chiplog_tests::command_line::{assert_same, assert_same_but, chiplog, sorted};
-use chiplog_tests::java::{Run, Tool};
+use chiplog_tests::java::{self, Run, Tool};
 use chiplog_tests::node::Node;
 
 use super::console::one_partition_of_offsets;
@@ -197,4 +197,73 @@ fn offsets_are_reset_to_where_kafka_resets_them() {
         .filter_map(|row| row.split_whitespace().nth(3))
         .collect();
     assert_eq!(offsets, ["1", "1"], "{described}");
+}
+
+#[test]
+fn resets_that_are_executed_print_and_do_what_kafkas_do() {
+    let node = node_with_group();
+    let bootstrap = node.bootstrap();
+    let second = [
+        "console-consumer",
+        "--bootstrap-server",
+        &bootstrap,
+        "--topic",
+        "words",
+    ];
+    let group = [
+        "--group",
+        "seconds",
+        "--from-beginning",
+        "--max-messages",
+        "6",
+    ];
+    chiplog(&[&second[..], &group].concat()).succeeded();
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).expect("it can be written");
+        path.to_str().expect("a UTF-8 path").to_owned()
+    };
+    let one = file("one.csv", "words,0,1\nwords,1,0\n");
+    let several = file("several.csv", "readers,words,0,1\nseconds,words,1,1\n");
+    let start = ["--bootstrap-server", &bootstrap, "--reset-offsets"];
+    let scope = ["--group", "readers", "--topic", "words"];
+    let both = ["--group", "readers", "--group", "seconds"];
+    for how in [
+        &[&scope[..], &["--to-earliest"]].concat()[..],
+        &[&scope[..], &["--to-latest"]].concat(),
+        &[&scope[..], &["--to-offset", "1"]].concat(),
+        &[&scope[..], &["--to-current"]].concat(),
+        &[&scope[..], &["--shift-by", "-99"]].concat(),
+        &[&scope[..], &["--to-datetime", "2000-01-01T00:00:00.000"]].concat(),
+        &[&scope[..], &["--by-duration", "P1D"]].concat(),
+        &[&both[..], &["--all-topics", "--to-latest"]].concat(),
+        &["--all-groups", "--topic", "words:0", "--to-earliest"],
+        &["--group", "readers", "--from-file", &one],
+        &[&both[..], &["--from-file", &several]].concat(),
+    ] {
+        let execute = [&start[..], how, &["--execute"]].concat();
+        let outcome = |run: &dyn Fn() -> Run| {
+            for group in ["readers", "seconds"] {
+                let to_2 = ["--reset-offsets", "--group", group, "--topic", "words"];
+                ours(
+                    &node,
+                    &[&to_2[..], &["--to-offset", "2", "--execute"]].concat(),
+                )
+                .succeeded();
+            }
+            let printed = run();
+            let described = ours(&node, &["--describe", "--all-groups"]).succeeded();
+            (printed.exit, sorted(&printed.output), sorted(&described))
+        };
+        let by_kafka = outcome(&|| java::run(Tool::ConsumerGroups, &execute));
+        let by_us = outcome(&|| chiplog(&[&["consumer-groups"], &execute[..]].concat()));
+        assert_eq!(by_us, by_kafka, "{how:?}");
+        assert!(by_us.1.contains("NEW-OFFSET"), "{how:?}: {by_us:?}");
+        let export = [&execute[..], &["--export"]].concat();
+        assert_same_but(Tool::ConsumerGroups, "consumer-groups", &export, sorted);
+    }
+    // Without saying so, nothing is done.
+    let hint = [&start[..], &scope, &["--to-latest"]].concat();
+    assert_same_but(Tool::ConsumerGroups, "consumer-groups", &hint, sorted);
 }

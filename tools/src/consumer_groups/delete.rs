@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use protocol::error::ErrorCode;
+use serde_json::{Value, json};
 
 use super::{Options, chosen_groups, print_error, topics};
 use crate::client::{Client, Error, TopicPartition};
@@ -22,6 +23,18 @@ pub fn delete_groups(
             Err(error) => failed.push((group, error)),
         }
     }
+    if options.output.is_json() {
+        let deleted = deleted.iter().map(|group| (group, None));
+        let failed = failed
+            .iter()
+            .map(|(group, error)| (group, Some(said(error))));
+        let rows = deleted.chain(failed);
+        let rows: Vec<Value> = rows
+            .map(|(group, error)| json!({"group": group, "error": error}))
+            .collect();
+        writeln!(out, "{}", json!(rows))?;
+        return Ok(());
+    }
     if failed.is_empty() {
         writeln!(
             out,
@@ -35,8 +48,8 @@ pub fn delete_groups(
         writeln!(
             out,
             "* Group '{group}' could not be deleted due to: \
-             java.util.concurrent.ExecutionException: {}: {error}",
-            error.java_class()
+             java.util.concurrent.ExecutionException: {}",
+            said(&error)
         )?;
     }
     if !deleted.is_empty() {
@@ -71,16 +84,30 @@ pub fn delete_offsets(
         Ok(answers) => answers.values().find_map(|answer| answer.as_ref().err()),
         Err(error) => Some(error),
     };
-    say_result(group, options, first_error, out)?;
+    if !options.output.is_json() {
+        say_result(group, options, first_error, out)?;
+    }
     match answers {
         Ok(answers) => results.extend(answers),
         Err(error) => {
-            let text = format!("{}: {error}", error.java_class());
+            let text = said(&error);
             let refused = |at| (at, Err(Error::Settings(text.clone())));
             results.extend(partitions.into_iter().map(refused));
         }
     }
     results.sort_by_key(|(at, _)| format!("{}{}", at.topic, at.partition));
+    if options.output.is_json() {
+        let rows = results.iter().map(|(at, result)| {
+            json!({
+                "group": group,
+                "topic": at.topic,
+                "partition": (at.partition >= 0).then_some(at.partition),
+                "error": result.as_ref().err().map(said),
+            })
+        });
+        writeln!(out, "{}", json!(rows.collect::<Vec<Value>>()))?;
+        return Ok(());
+    }
     write!(out, "\n{:30} {:15} {:15}", "TOPIC", "PARTITION", "STATUS")?;
     for (at, result) in results {
         let partition = match at.partition {
@@ -89,12 +116,19 @@ pub fn delete_offsets(
         };
         let status = match result {
             Ok(()) => "Successful".to_owned(),
-            Err(Error::Settings(text)) => format!("Error: :{text}"),
-            Err(error) => format!("Error: :{}: {error}", error.java_class()),
+            Err(error) => format!("Error: :{}", said(&error)),
         };
         write!(out, "{:30} {partition:15} {status:15}", at.topic)?;
     }
     Ok(())
+}
+
+/// An error as Java prints it; the text of one that was put into words before.
+fn said(error: &Error) -> String {
+    match error {
+        Error::Settings(text) => text.clone(),
+        error => format!("{}: {error}", error.java_class()),
+    }
 }
 
 fn say_result(
