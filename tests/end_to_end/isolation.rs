@@ -9,7 +9,7 @@ use std::{fs, io};
 use chiplog_tests::batch::{Batch, Record};
 use chiplog_tests::fetched::{Isolation, fetch};
 use chiplog_tests::node::{Node, Setup};
-use chiplog_tests::raw::{Connection, PRODUCE, end_offset, produce_to, try_end_offset};
+use chiplog_tests::raw::{Body, Connection, PRODUCE, end_offset, produce_to, try_end_offset};
 use chiplog_tests::state::{SOON, reach};
 use chiplog_tests::transactional::TransactionalProducer;
 
@@ -53,6 +53,8 @@ struct History {
     ended: Vec<Option<bool>>,
     keys: usize,
     compressed: bool,
+    /// Below, records were deleted.
+    start: i64,
 }
 
 impl History {
@@ -70,7 +72,22 @@ impl History {
             ended: Vec::new(),
             keys,
             compressed,
+            start: 0,
         }
+    }
+
+    /// Deletes the records below an offset, whatever they are part of.
+    fn delete_below(&mut self, client: &mut Connection, offset: i64) {
+        const DELETE_RECORDS: i16 = 21;
+        let body = Body::new().i32(1).string(self.topic).i32(1);
+        let body = body.i32(0).i64(offset).i32(30_000);
+        let mut answer = client.ask(DELETE_RECORDS, 1, &body);
+        answer.i32(); // throttle time
+        assert_eq!(answer.i32(), 1, "one topic");
+        answer.string();
+        assert_eq!((answer.i32(), answer.i32()), (1, 0), "one partition, 0");
+        assert_eq!((answer.i64(), answer.i16()), (offset, 0));
+        self.start = offset;
     }
 
     /// Waits until the partition is there after a start.
@@ -168,7 +185,8 @@ impl History {
     fn last_stable(&self) -> i64 {
         let is_open = |part: &Part| matches!(part, Part::Of(n) if self.ended[*n].is_none());
         let open = self.log.iter().position(|(part, _)| is_open(part));
-        i64::try_from(open.unwrap_or(self.log.len())).expect("small")
+        let open = i64::try_from(open.unwrap_or(self.log.len())).expect("small");
+        open.max(self.start)
     }
 
     /// Whether a consumer may be handed out the record at an offset, but for the last stable one.
@@ -215,7 +233,7 @@ impl History {
                 Isolation::ReadCommitted => self.last_stable(),
                 Isolation::ReadUncommitted => i64::try_from(self.log.len()).expect("small"),
             };
-            for offset in 0..end {
+            for offset in self.start..end {
                 let expected = (offset..end).filter(|at| self.is_visible(*at, isolation));
                 assert_eq!(
                     self.consume(client, offset, isolation),
@@ -271,6 +289,39 @@ fn consumers_begin_anywhere_among_transactions() -> io::Result<()> {
 #[test]
 fn consumers_begin_anywhere_among_compressed_transactions() -> io::Result<()> {
     isolated_at_every_offset(true)
+}
+
+#[test]
+fn consumers_begin_anywhere_behind_records_that_were_deleted() -> io::Result<()> {
+    let mut node = Node::start_with(
+        setup()
+            .set("log.retention.check.interval.ms", "100")
+            .set("log.initial.task.delay.ms", "100"),
+    );
+    node.create_topic_with("shortened", 1, &[("segment.bytes", "1500")]);
+    let mut history = History::begin(&node, "shortened", 5, false);
+    for _ in 0..3 {
+        history.go_on(&mut node.connect(), 30)?;
+        // In the midst of transactions, some of them open, and of a batch.
+        let middle = (history.start + history.log.len() as i64) / 2;
+        history.delete_below(&mut node.connect(), middle);
+        history.check(&mut node.connect(), "after a deletion");
+        node.kill();
+        node.start_again();
+        history.check(&mut node.connect(), "after a deletion and a kill");
+    }
+    node.stop();
+    node.start_again();
+    history.check(&mut node.connect(), "after a deletion and a stop");
+    reach("segments are gone", SOON, || {
+        let first = node.files("log").into_iter().find(|path| {
+            let path = path.to_string_lossy();
+            path.contains("/shortened-0/") && path.ends_with("/00000000000000000000.log")
+        });
+        first.is_none().then_some(())
+    });
+    history.check(&mut node.connect(), "without the segments");
+    Ok(())
 }
 
 #[test]
