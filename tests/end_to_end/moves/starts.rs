@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 
+use chiplog_tests::java::{Tool, run};
 use chiplog_tests::node::{Node, Setup, Target};
 use chiplog_tests::raw::{batch, produce_to, try_end_offset};
 
@@ -69,6 +70,7 @@ fn kafka_goes_on_with_logs_that_were_moved_and_moves_them_back() {
     let to = if from == "data" { "more" } else { "data" };
     assert_eq!(alter(&node, to, "swapped"), 0);
     wait_until_in(&node, to, "swapped");
+    assert_metadata_says(&node, to);
     node.stop();
     node.start_again_as(Target::Kafka);
     assert_eq!(places(&node, "swapped"), (to.to_owned(), None));
@@ -90,4 +92,23 @@ fn kafka_goes_on_with_logs_that_were_moved_and_moves_them_back() {
     throttle(&node, None);
     wait_until_in(&node, to, "swapped");
     assert_in_order(&node, "swapped", 2_000);
+}
+
+/// The last change of a partition in the metadata is that its replica is in a directory.
+fn assert_metadata_says(node: &Node, name: &str) {
+    let identity = fs::read_to_string(directory(node, name).join("meta.properties"));
+    let identity = identity.expect("it is there");
+    let id = identity
+        .lines()
+        .find_map(|line| line.strip_prefix("directory.id="));
+    let log = "__cluster_metadata-0/00000000000000000000.log";
+    let path = directory(node, "data").join(log).display().to_string();
+    let words = ["--cluster-metadata-decoder", "--files", &path];
+    let printed = run(Tool::DumpLog, &words).succeeded();
+    let mut changes = printed
+        .lines()
+        .filter(|line| line.contains("PARTITION_CHANGE_RECORD"));
+    let last = changes.next_back().expect("there is one");
+    let said = format!(r#""directories":["{}"]"#, id.expect("an id"));
+    assert!(last.contains(&said), "{said}: {last}");
 }
