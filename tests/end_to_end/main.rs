@@ -5,6 +5,7 @@
 
 mod administration;
 mod answers;
+mod answers_compared;
 mod back_pressure;
 mod command_line;
 mod commit_limits;
