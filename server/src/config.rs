@@ -2,8 +2,9 @@
 //!
 //! `properties` reads the text, `keys` is the table of what may stand in it, `values` checks and
 //! answers by key, `listeners` understands addresses, `load` makes the typed [`ServerConfig`] with
-//! `coordination` for its coordinators and `metadata_log`, `dynamic` puts what is set at run time
-//! on top, `describe` answers DescribeConfigs, `topic_log` makes what a log is told from it.
+//! `coordination` for its coordinators and `metadata_log`, `supported` refuses what is not there
+//! yet, `dynamic` puts what is set at run time on top, `describe` answers DescribeConfigs,
+//! `topic_log` makes what a log is told from it.
 //! Nothing here opens a socket or a data directory. Invariant: a `ServerConfig` that exists was
 //! checked whole; no later step refuses a value.
 
@@ -15,6 +16,7 @@ pub mod listeners;
 pub mod load;
 pub mod metadata_log;
 pub mod properties;
+mod supported;
 pub mod topic_log;
 pub mod values;
 

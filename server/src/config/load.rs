@@ -2,8 +2,9 @@
 //!
 //! Without a file the node is a local one: it listens on 127.0.0.1 and keeps its data in
 //! `./data`, and its internal topics have one replica. With a file, what the file leaves open is
-//! as in Kafka. What this build cannot do yet is refused here by name, never silently ignored,
-//! where ignoring it would change what is safe: security, ZooKeeper, tiered storage.
+//! as in Kafka. What this build cannot do yet is refused by name (`supported`), never silently
+//! ignored, where ignoring it would change what is safe: security, ZooKeeper, a quorum of several
+//! nodes, tiered storage.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,7 +16,7 @@ use protocol::ids::BrokerId;
 
 use super::coordination::{self, GroupSettings, TransactionSettings};
 use super::listeners::{self, Listener, SecurityProtocol};
-use super::{MetadataLogSettings, ServerConfig, Validation, Values, properties};
+use super::{MetadataLogSettings, ServerConfig, Validation, Values, properties, supported};
 
 /// Why there is no configuration. One line each.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +81,7 @@ impl ServerConfig {
     /// Checks all settings, as given by a file and what stands above it.
     pub(super) fn from_given(given: BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let values = Values::new(given)?;
-        check_supported(&values)?;
+        supported::check(&values)?;
         check_together(&values)?;
         let (listeners, advertised) = read_listeners(&values)?;
         let inter_broker = inter_broker_listener(&values, &advertised)?;
@@ -119,36 +120,9 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
     })
 }
 
-fn refuse<T>(text: impl Into<String>) -> Result<T, ConfigError> {
+/// The refusal with this text.
+pub(super) fn refuse<T>(text: impl Into<String>) -> Result<T, ConfigError> {
     Err(ConfigError::Refused(text.into()))
-}
-
-/// Refuses what would be unsafe to ignore.
-fn check_supported(values: &Values) -> Result<(), ConfigError> {
-    if let Some(connect) = values.text("zookeeper.connect") {
-        return refuse(format!(
-            "zookeeper.connect={connect}: this version keeps its metadata itself and cannot join \
-             a ZooKeeper cluster yet; remove the key to start a standalone node"
-        ));
-    }
-    if let Some(class) = values.text("authorizer.class.name") {
-        return refuse(format!(
-            "authorizer.class.name={class}: this version has no authorizer yet and would let \
-             every client do everything; remove the key if that is meant"
-        ));
-    }
-    if values.flag("remote.log.storage.system.enable") {
-        return refuse("remote.log.storage.system.enable: tiered storage is not supported");
-    }
-    for key in [
-        "create.topic.policy.class.name",
-        "alter.config.policy.class.name",
-    ] {
-        if let Some(class) = values.text(key) {
-            return refuse(format!("{key}={class}: Java policies cannot be loaded"));
-        }
-    }
-    Ok(())
 }
 
 /// The rules between keys that Kafka checks at its start.
@@ -546,6 +520,8 @@ mod tests {
     fn a_krafts_controller_listener_is_left_out() {
         let config = ServerConfig::local([
             ("process.roles", "broker,controller"),
+            ("node.id", "1"),
+            ("controller.quorum.voters", "1@localhost:9093"),
             ("controller.listener.names", "CONTROLLER"),
             (
                 "listeners",
@@ -572,7 +548,7 @@ mod tests {
             "Invalid value Never for configuration log.message.timestamp.type: \
              String must be one of: CreateTime, LogAppendTime"
         );
-        let together: [(&[(&str, &str)], &str); 9] = [
+        let together: [(&[(&str, &str)], &str); 11] = [
             (
                 &[("broker.id", "1"), ("node.id", "2")],
                 "You must set `node.id`",
@@ -593,6 +569,17 @@ mod tests {
             (
                 &[("zookeeper.connect", "localhost:2181")],
                 "zookeeper.connect=localhost:2181",
+            ),
+            (
+                &[("process.roles", "controller")],
+                "process.roles=controller",
+            ),
+            (
+                &[
+                    ("node.id", "1"),
+                    ("controller.quorum.voters", "1@a:1,2@b:1"),
+                ],
+                "controller.quorum.voters=1@a:1,2@b:1",
             ),
             (&[("authorizer.class.name", "x")], "authorizer.class.name=x"),
             (&[("log.dirs", "a,a")], "names a directory twice"),
