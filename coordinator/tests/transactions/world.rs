@@ -767,6 +767,8 @@ impl World {
                 assert_eq!(before.started_ms, after.started_ms, "{id} began once");
             }
             if before.state == State::Ongoing && before.producer != after.producer {
+                let taken = after.producer.epoch.0 - before.producer.epoch.0;
+                assert_eq!(taken, 1, "{id} is fenced with one epoch: {after:?}");
                 self.fenced.push((id.clone(), before.producer));
             }
         }
