@@ -1,6 +1,6 @@
 //! Why a log or a log directory cannot be opened.
 
-use protocol::ids::{Position, Uuid};
+use protocol::ids::Uuid;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,16 +14,6 @@ pub enum OpenError {
         path: PathBuf,
         /// What happened.
         source: io::Error,
-    },
-    /// The log has batches in a format that recovery does not read.
-    #[error("{}: at position {position} is a batch of format {magic}, which cannot be recovered", path.display())]
-    OldFormat {
-        /// The segment.
-        path: PathBuf,
-        /// Where in it.
-        position: Position,
-        /// The format's number.
-        magic: i8,
     },
     /// The directory belongs to another topic of the same name.
     #[error("{}: belongs to the topic with id {found}, not {expected}", path.display())]

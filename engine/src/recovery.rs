@@ -14,12 +14,11 @@ use crate::index_entry::{Entry, OffsetEntry, TimeEntry, count_while, is_sound, r
 use crate::index_rule::{IndexRule, Indexed};
 use crate::leader_epochs::LeaderEpochs;
 use crate::open_error::OpenError;
-use crate::segment_scan::{SegmentScan, Stopped};
-use protocol::batch::{BATCH_OVERHEAD, BatchError, BatchHeader, LOG_OVERHEAD};
+use crate::segment_scan::{Scanned, SegmentScan, Stopped};
+use protocol::batch::{BATCH_OVERHEAD, BatchHeader, LOG_OVERHEAD};
 use protocol::checksum::crc32;
 use protocol::ids::{Offset, Position};
 use std::fs::{File, OpenOptions};
-use std::io;
 use std::path::Path;
 
 /// What recovery found of a segment.
@@ -70,26 +69,21 @@ pub(crate) fn recover_segment(
     }
     let mut scan = SegmentScan::new(&file, from, end);
     let damage = loop {
-        match scan.next() {
-            Ok(Some((position, batch))) => {
-                if !indexes.take(position, &batch.header) {
-                    break Some((position, "its offsets do not follow".to_owned()));
-                }
-                note_epoch(epochs, &batch.header);
-            }
+        let position = scan.position();
+        let located = match scan.next_of_any_format() {
+            Ok(Some(scanned)) => locate(&scanned, position),
             Ok(None) => break None,
-            Err(Stopped::Damaged(position, BatchError::OtherMagic(magic @ (0 | 1))))
-                if is_old_message(&file, length, position).map_err(at())? =>
-            {
-                return Err(OpenError::OldFormat {
-                    path,
-                    position,
-                    magic,
-                });
-            }
-            Err(Stopped::Damaged(position, why)) => break Some((position, why.to_string())),
+            Err(Stopped::Damaged(_, why)) => Err(why.to_string()),
             Err(Stopped::Io(error)) => return Err(at()(error)),
+        };
+        let batch = match located {
+            Ok(batch) => batch,
+            Err(why) => break Some((position, why)),
+        };
+        if !indexes.take(&batch) {
+            break Some((position, "its offsets do not follow".to_owned()));
         }
+        note_epoch(epochs, &batch);
     };
     let sound = damage
         .as_ref()
@@ -113,25 +107,21 @@ pub(crate) fn recover_segment(
     })
 }
 
-/// Zeroes look like format 0: a file that was extended and not written has them, also behind a
-/// header that was. The message's own CRC (IEEE, over all that follows it) tells.
-fn is_old_message(file: &File, file_bytes: u64, position: Position) -> io::Result<bool> {
-    const CRC_AT: usize = LOG_OVERHEAD;
-    const COVERED_FROM: usize = CRC_AT + 4;
-    let mut header = [0; BATCH_OVERHEAD];
-    let bytes = disk::read_at(file, &mut header, u64::from(position.0))?;
-    let Ok(message) = Located::parse(&header[..bytes], position) else {
-        return Ok(false);
+/// Where a batch lies, or why it is none. Of the old formats' messages the CRC (IEEE, over all that
+/// follows it) is checked here. Zeroes look like format 0, but their length is impossible.
+fn locate(scanned: &Scanned<'_>, position: Position) -> Result<Located, String> {
+    const COVERED_FROM: usize = LOG_OVERHEAD + 4;
+    let bytes = match scanned {
+        Scanned::Batch(batch) => batch.bytes,
+        Scanned::Old(message) => {
+            let crc = crc32(&message[COVERED_FROM..]).to_be_bytes();
+            if message[LOG_OVERHEAD..COVERED_FROM] != crc {
+                return Err("its CRC is wrong".to_owned());
+            }
+            message
+        }
     };
-    if u64::from(message.bytes) > file_bytes - u64::from(position.0) {
-        return Ok(false);
-    }
-    let mut content = vec![0; message.bytes as usize];
-    disk::read_exact_at(file, &mut content, u64::from(position.0))?;
-    let crc: [u8; 4] = content[CRC_AT..COVERED_FROM]
-        .try_into()
-        .expect("four bytes");
-    Ok(crc32(&content[COVERED_FROM..]) == u32::from_be_bytes(crc))
+    Located::parse(bytes, position).map_err(|error| error.to_string())
 }
 
 /// Begins with what the index files say up to their last entry below the recovery point, if they
@@ -155,15 +145,15 @@ fn resume_at_entry(
     let entry = OffsetEntry::decode(&offsets[last..]);
     let mut header = [0; BATCH_OVERHEAD];
     disk::read_exact_at(file, &mut header, u64::from(entry.position.0)).ok()?;
-    let header = BatchHeader::parse(&header).ok()?;
-    if header.last_offset() != base + i64::from(entry.relative_offset) {
+    let batch = Located::parse(&header, entry.position).ok()?;
+    if batch.last_offset != base + i64::from(entry.relative_offset) {
         return None;
     }
     let kept = count_while::<TimeEntry>(&times, |t| t.relative_offset <= entry.relative_offset);
     times.truncate(kept * TimeEntry::BYTES);
     let newest = times.chunks_exact(TimeEntry::BYTES).next_back();
     indexes.rule = indexes.rule.resume(newest.map(TimeEntry::decode));
-    indexes.next_offset = header.base_offset;
+    indexes.next_offset = first_offset(&batch);
     (indexes.offsets, indexes.times) = (offsets, times);
     Some((indexes, entry.position))
 }
@@ -179,17 +169,16 @@ fn walk_durable(
 ) -> Option<(Indexes, Position)> {
     let (mut sound, mut end) = (true, None);
     let last = find_blocking(file, walk, |batch| {
-        let Some(header) = batch.header.filter(|_| batch.last_offset < recovery_point) else {
-            sound &= batch.header.is_some();
+        if batch.last_offset >= recovery_point {
             end = Some(batch.position);
             return true;
-        };
-        sound &= indexes.take(batch.position, &header);
+        }
+        sound &= indexes.take(batch);
         if sound {
-            note_epoch(epochs, &header);
+            note_epoch(epochs, batch);
         }
         end = Some(batch.end());
-        !sound || header.next_offset() >= recovery_point
+        !sound || batch.last_offset.next() >= recovery_point
     });
     last.ok()?;
     Some((indexes, end?)).filter(|_| sound)
@@ -208,19 +197,20 @@ impl Indexes {
     }
 
     /// Takes a batch; false if it cannot stand where it does.
-    fn take(&mut self, position: Position, header: &BatchHeader) -> bool {
-        let last_offset = header.last_offset();
-        let follows = header.base_offset >= self.next_offset && last_offset >= header.base_offset;
+    fn take(&mut self, batch: &Located) -> bool {
+        let (first_offset, last_offset) = (first_offset(batch), batch.last_offset);
+        let follows = first_offset >= self.next_offset && last_offset >= first_offset;
         if !follows || relative(last_offset, self.base_offset).is_none() {
             return false;
         }
-        self.next_offset = header.next_offset();
-        self.has_markers |= header.attributes.is_control() && header.has_producer();
+        self.next_offset = last_offset.next();
+        let marker = |h: BatchHeader| h.attributes.is_control() && h.has_producer();
+        self.has_markers |= batch.header.is_some_and(marker);
         let entries = self.rule.note(&Indexed {
-            position,
-            bytes: header.size() as u32,
+            position: batch.position,
+            bytes: batch.bytes,
             last_offset,
-            max_timestamp: header.max_timestamp,
+            max_timestamp: batch.max_timestamp,
         });
         entries.offset.inspect(|e| e.encode(&mut self.offsets));
         entries.time.inspect(|e| e.encode(&mut self.times));
@@ -255,8 +245,14 @@ impl Indexes {
     }
 }
 
-/// Adds the epoch of a batch that the checkpoint did not reach.
-fn note_epoch(epochs: &mut LeaderEpochs, header: &BatchHeader) {
+/// The first offset a batch can have: a message of the old formats says only its last one.
+fn first_offset(batch: &Located) -> Offset {
+    batch.header.map_or(batch.last_offset, |h| h.base_offset)
+}
+
+/// Adds the epoch of a batch that the checkpoint did not reach; the old formats have none.
+fn note_epoch(epochs: &mut LeaderEpochs, batch: &Located) {
+    let Some(header) = batch.header else { return };
     if epochs
         .latest()
         .is_none_or(|latest| header.leader_epoch > latest)

@@ -1,6 +1,7 @@
 //! After unclean stops: what was written whole stays, the rest goes, and the next start is right.
 
 use super::*;
+use crate::index_entry::{Entry, OffsetEntry};
 use protocol::batch::BatchHeader;
 
 fn crash(recovery_point: i64) -> Left {
@@ -318,31 +319,70 @@ fn a_start_offset_moves_up_and_takes_the_epochs_along() {
     assert_eq!(checkpoint.unwrap(), "0\n2\n1 31\n2 42\n");
 }
 
-#[test]
-fn segments_of_old_formats_are_not_cut() {
+/// Two messages of format 0, two of format 1, a wrapper of three, and a batch of three records.
+fn log_of_all_formats() -> (Place, Vec<u8>) {
+    use protocol::batch::Compression;
     use protocol::legacy_record_set::{LegacyBuilder, LegacyMagic};
-    let place = Place::new(LogConfig::default());
-    place.open(Left::Closed).close().unwrap();
-    let mut old = LegacyBuilder::new(LegacyMagic::V1, protocol::batch::Compression::None, None);
-    old.append(Offset(0), TimestampMs(5), Some(b"k"), Some(b"v"));
-    std::fs::write(place.path(0, Kind::Log), old.finish()).unwrap();
-    let refused = Log::load(LoadFrom {
-        directory: place.directory.clone(),
-        topic_partition: TopicPartition::new("t", PartitionIndex(0)),
-        config: place.config.clone(),
-        log_start: Offset(0),
-        recovery_point: Offset(0),
-        clean: false,
-        may_have_gaps: false,
-        now: NOW,
-        health: Arc::default(),
+    let place = Place::new(LogConfig {
+        index_interval_bytes: 1,
+        ..LogConfig::default()
     });
-    assert!(
-        matches!(refused, Err(crate::OpenError::OldFormat { magic: 1, .. })),
-        "{refused:?}"
-    );
-    let log = place.open(Left::Closed);
-    assert_eq!(log.log_end_offset(), Offset(1), "read after a clean stop");
+    place.open(Left::Closed).close().unwrap();
+    let set = |magic, compression, offsets: std::ops::Range<i64>| {
+        let mut set = LegacyBuilder::new(magic, compression, None);
+        for at in offsets {
+            set.append(Offset(at), TimestampMs(1000 + at), Some(b"k"), Some(b"v"));
+        }
+        set.finish()
+    };
+    let old = [
+        set(LegacyMagic::V0, Compression::None, 0..2),
+        set(LegacyMagic::V1, Compression::None, 2..4),
+        set(LegacyMagic::V1, Compression::Gzip, 4..7),
+    ];
+    std::fs::write(place.path(0, Kind::Log), old.concat()).unwrap();
+    let mut log = place.open(crash(0));
+    assert_eq!(log.log_end_offset(), Offset(7));
+    append_all(&mut log, [of_client(batch(3, 2000))])
+        .pop()
+        .unwrap()
+        .unwrap();
+    drop(log);
+    let content = std::fs::read(place.path(0, Kind::Log)).unwrap();
+    (place, content)
+}
+
+#[test]
+fn messages_of_old_formats_are_recovered_like_batches() {
+    let (place, content) = log_of_all_formats();
+    for recovery_point in [0, 3, 6, 7, 10] {
+        let torn = [&content[..], &content[..20]].concat();
+        std::fs::write(place.path(0, Kind::Log), torn).unwrap();
+        let log = place.open(crash(recovery_point));
+        assert_eq!(log.log_end_offset(), Offset(10), "from {recovery_point}");
+        drop(log);
+        assert_eq!(std::fs::read(place.path(0, Kind::Log)).unwrap(), content);
+        let index = std::fs::read(place.path(0, Kind::OffsetIndex)).unwrap();
+        let entries = index.chunks_exact(OffsetEntry::BYTES);
+        let entries = entries.map(|entry| OffsetEntry::decode(entry).relative_offset);
+        assert_eq!(entries.collect::<Vec<_>>(), [1, 2, 3, 6, 9]);
+    }
+}
+
+#[test]
+fn a_damaged_message_of_an_old_format_ends_the_log() {
+    let (place, content) = log_of_all_formats();
+    // The last byte of the message at offset 2, which is as long as the one behind it.
+    let one_of_format_1 = 12 + 22 + 2;
+    let two_of_format_0 = 2 * (12 + 14 + 2);
+    let mut damaged = content.clone();
+    damaged[two_of_format_0 + one_of_format_1 - 1] ^= 1;
+    std::fs::write(place.path(0, Kind::Log), damaged).unwrap();
+    let log = place.open(crash(0));
+    assert_eq!(log.log_end_offset(), Offset(2));
+    drop(log);
+    let left = std::fs::read(place.path(0, Kind::Log)).unwrap();
+    assert_eq!(left, content[..two_of_format_0]);
 }
 
 /// Fifty batches in one segment, of two leader epochs, flushed up to the end.

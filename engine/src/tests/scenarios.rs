@@ -586,11 +586,7 @@ fn open_old_format(world: &mut World) -> Result<(), Stop> {
         world
             .directory()
             .open_log(&partition("old"), config("old"), NOW)
-            .map(|_| ())
-            .or_else(|error| match error {
-                crate::OpenError::OldFormat { .. } => Ok(()),
-                other => Err(other),
-            })
+            .map(drop)
     })
 }
 
