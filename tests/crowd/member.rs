@@ -64,8 +64,9 @@ fn copier(bootstrap: &str, name: &str) -> Copier {
     let copier: Copier = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("transactional.id", name)
-        // What a crashed member leaves open holds its partitions up for so long.
-        .set("transaction.timeout.ms", "3000")
+        // What a crashed member leaves open holds its partitions up for so long. A node that a busy
+        // machine stops for longer puts living members out, too.
+        .set("transaction.timeout.ms", "10000")
         .create_with_context(Copying)
         .expect("valid settings");
     copier
