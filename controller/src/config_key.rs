@@ -335,22 +335,49 @@ fn number(value: &ConfigValue) -> f64 {
     }
 }
 
-/// `0.8.0` to `3.9-IV0`: a release, with or without its internal step.
+/// The releases that a setting may name, each with how many internal steps (`-IV0` and so on) it
+/// had; 0 for those before there were steps.
+const RELEASES: [(&str, u8); 29] = [
+    ("0.8.0", 0),
+    ("0.8.1", 0),
+    ("0.8.2", 0),
+    ("0.9.0", 0),
+    ("0.10.0", 2),
+    ("0.10.1", 3),
+    ("0.10.2", 1),
+    ("0.11.0", 3),
+    ("1.0", 1),
+    ("1.1", 1),
+    ("2.0", 2),
+    ("2.1", 3),
+    ("2.2", 2),
+    ("2.3", 2),
+    ("2.4", 2),
+    ("2.5", 1),
+    ("2.6", 1),
+    ("2.7", 3),
+    ("2.8", 2),
+    ("3.0", 2),
+    ("3.1", 1),
+    ("3.2", 1),
+    ("3.3", 4),
+    ("3.4", 1),
+    ("3.5", 3),
+    ("3.6", 3),
+    ("3.7", 5),
+    ("3.8", 1),
+    ("3.9", 1),
+];
+
+/// A release, with or without its internal step. What follows the second dot, or the third of
+/// releases before 1.0, says nothing: `3.5.1` is 3.5.
 fn is_version(text: &str) -> bool {
-    let (release, step) = text.split_once("-IV").unwrap_or((text, "0"));
-    let mut numbers = release.split('.').map(|part| part.parse::<u8>());
-    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
-        return false;
-    };
-    let tail_is_numeric = numbers.all(|part| part.is_ok());
-    let known = match major {
-        0 => (8..=11).contains(&minor),
-        1 => minor <= 1,
-        2 => minor <= 8,
-        3 => minor <= 9,
-        _ => false,
-    };
-    known && tail_is_numeric && step.parse::<u8>().is_ok()
+    let parts = if text.starts_with("0.") { 3 } else { 2 };
+    let named = text.split('.').take(parts).collect::<Vec<_>>().join(".");
+    RELEASES.iter().any(|(release, steps)| {
+        let step = named.strip_prefix(release);
+        step == Some("") || (0..*steps).any(|number| step == Some(&format!("-IV{number}")))
+    })
 }
 
 fn is_throttle(entries: &[String]) -> bool {
@@ -436,10 +463,28 @@ mod tests {
 
     #[test]
     fn versions_and_throttles() {
-        for version in ["0.8.0", "0.10.2-IV0", "2.8", "3.0-IV1", "3.9-IV0"] {
+        for version in [
+            "0.8.0",
+            "0.10.2-IV0",
+            "0.10.2.1",
+            "2.8",
+            "3.0-IV1",
+            "3.5.1",
+            "3.9-IV0",
+        ] {
             assert!(is_version(version), "{version}");
         }
-        for version in ["", "3", "4.0", "3.10", "x.y", "3.9-IVx"] {
+        for version in [
+            "",
+            "3",
+            "4.0",
+            "3.10",
+            "x.y",
+            "3.9-IVx",
+            "3.9-IV1",
+            "0.10",
+            "0.8.0-IV0",
+        ] {
             assert!(!is_version(version), "{version}");
         }
         let throttle = key(ConfigType::List, Check::ThrottledReplicas);

@@ -210,7 +210,22 @@ fn check(options: &Options) -> Result<(), Failure> {
                 chosen[at]
             )))
         }
-        None => Ok(()),
+        None => check_assignment(options),
+    }
+}
+
+/// Brokers named for each partition of a new topic leave no number to be given.
+fn check_assignment(options: &Options) -> Result<(), Failure> {
+    let counts = [
+        ("partitions", options.partitions.is_some()),
+        ("replication-factor", options.replication_factor.is_some()),
+    ];
+    let count = counts.iter().find(|(_, is_given)| *is_given);
+    match (&options.replica_assignment, count) {
+        (Some(_), Some((name, _))) if options.action.create => Err(Failure::usage(format!(
+            "Option \"[replica-assignment]\" can't be used with option \"[{name}]\""
+        ))),
+        _ => Ok(()),
     }
 }
 
