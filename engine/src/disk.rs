@@ -417,7 +417,7 @@ pub(crate) fn sync_all(file: &File) -> io::Result<()> {
 #[track_caller]
 pub(crate) fn sync_file_system(file: &File) -> io::Result<()> {
     #[cfg(test)]
-    if fault::sync(Location::caller(), file).map_err(DiskError::of("sync all with", file))? {
+    if fault::sync_tree(Location::caller(), file).map_err(DiskError::of("sync all with", file))? {
         return Ok(());
     }
     rustix::fs::syncfs(file).map_err(|errno| DiskError::of("sync all with", file)(errno.into()))

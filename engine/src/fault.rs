@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{DirEntryExt, FileExt, MetadataExt};
 use std::panic::Location;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// How the next write fails.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,8 +44,7 @@ struct Watched {
     crashed: bool,
     sites: BTreeSet<Site>,
     struck: Option<Site>,
-    contents: HashMap<u64, Vec<u8>>,
-    names: HashMap<PathBuf, BTreeMap<String, u64>>,
+    durable: Durable,
 }
 
 /// Where in the source a call is made: file and line.
@@ -62,12 +61,15 @@ pub(crate) struct Seen {
     pub(crate) durable: Durable,
 }
 
-/// What was durable when the disk stopped.
+/// What was durable when the disk stopped: contents of files and names in directories, by inode.
 #[derive(Debug, Default)]
 pub(crate) struct Durable {
     contents: HashMap<u64, Vec<u8>>,
-    names: HashMap<PathBuf, BTreeMap<String, u64>>,
+    names: HashMap<u64, Names>,
 }
+
+/// The names in a directory, with their inodes.
+type Names = BTreeMap<String, u64>;
 
 thread_local! {
     static WRITE: Cell<Option<Fault>> = const { Cell::new(None) };
@@ -139,14 +141,10 @@ pub(crate) fn give_up() {
 /// Ends the watch.
 pub(crate) fn unwatch() -> Seen {
     let watched = WATCHED.take().expect("the disk is watched");
-    let durable = Durable {
-        contents: watched.contents,
-        names: watched.names,
-    };
     Seen {
         calls: watched.calls,
         sites: watched.sites,
-        durable,
+        durable: watched.durable,
     }
 }
 
@@ -244,18 +242,36 @@ pub(crate) fn sync(site: &Location<'static>, file: impl AsFd) -> io::Result<bool
         };
         let link = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
         let metadata = fs::metadata(&link)?;
-        if metadata.is_dir() {
-            watched
-                .names
-                .insert(fs::read_link(&link)?, names(Path::new(&link))?);
-        } else {
-            watched.contents.insert(metadata.ino(), fs::read(&link)?);
+        let (inode, link) = (metadata.ino(), Path::new(&link));
+        match metadata.is_dir() {
+            true => drop(watched.durable.names.insert(inode, names(link)?)),
+            false => drop(watched.durable.contents.insert(inode, fs::read(link)?)),
         }
         Ok(true)
     })
 }
 
-fn names(directory: &Path) -> io::Result<BTreeMap<String, u64>> {
+/// In place of a sync of the file system that a directory is in: true if the disk is watched, and
+/// took note.
+pub(crate) fn sync_tree(site: &Location<'static>, directory: impl AsFd) -> io::Result<bool> {
+    before(site)?;
+    let link = format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd());
+    WATCHED.with_borrow_mut(|watched| match watched {
+        Some(watched) => watched.durable.all_below(Path::new(&link)).map(|()| true),
+        None => Ok(false),
+    })
+}
+
+/// What is in a directory when the watch begins was durable before.
+pub(crate) fn is_durable(directory: &Path) {
+    WATCHED.with_borrow_mut(|watched| {
+        let watched = watched.as_mut().expect("the disk is watched");
+        let noted = watched.durable.all_below(directory);
+        noted.expect("it is readable");
+    });
+}
+
+fn names(directory: &Path) -> io::Result<Names> {
     let entries = fs::read_dir(directory)?;
     let entry = |entry: io::Result<fs::DirEntry>| {
         let entry = entry?;
@@ -289,35 +305,109 @@ impl Watched {
 }
 
 impl Durable {
-    /// Makes of a directory what a power loss may leave: of names and contents that were not
-    /// synced, each may be as before or as after, and an end that was written may be short or
-    /// zeroes. `below(n)` is a number below n, by chance.
+    fn all_below(&mut self, directory: &Path) -> io::Result<()> {
+        self.names
+            .insert(fs::metadata(directory)?.ino(), names(directory)?);
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            let metadata = fs::metadata(&path)?;
+            match metadata.is_dir() {
+                true => self.all_below(&path)?,
+                false => drop(self.contents.insert(metadata.ino(), fs::read(&path)?)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes of a directory, and of those in it, what a power loss may leave: what was named and not
+    /// synced since has its former name, its new one, or both, and an end that was written may be short
+    /// or zeroes. `below(n)` is a number below n, by chance.
     pub(crate) fn lose_power(&self, directory: &Path, below: &mut dyn FnMut(usize) -> usize) {
-        let Ok(now) = names(directory) else {
+        if !directory.exists() {
             return; // It was not even made.
-        };
-        let nothing = BTreeMap::new();
-        let before = self.names.get(directory).unwrap_or(&nothing);
-        let mut left = BTreeMap::new();
-        for name in now.keys().chain(before.keys()) {
-            let (now, before) = (now.get(name), before.get(name));
-            let kept = if below(2) == 0 { now } else { before };
-            left.insert(name.clone(), kept.copied());
         }
-        let found: HashMap<u64, Vec<u8>> = now
-            .iter()
-            .map(|(name, inode)| (*inode, fs::read(directory.join(name)).unwrap()))
-            .collect();
-        for name in now.keys() {
-            fs::remove_file(directory.join(name)).unwrap();
+        let mut last = Durable::default();
+        last.all_below(directory).expect("it is readable");
+        let inode = fs::metadata(directory).expect("it is readable").ino();
+        for entry in fs::read_dir(directory).expect("it is readable") {
+            let path = entry.expect("it is readable").path();
+            let removed = match path.is_dir() {
+                true => fs::remove_dir_all(&path),
+                false => fs::remove_file(&path),
+            };
+            removed.expect("it can be removed");
         }
-        for (name, inode) in left {
-            let Some(inode) = inode else { continue };
+        self.leave(inode, directory, &last, below);
+    }
+
+    fn leave(
+        &self,
+        inode: u64,
+        directory: &Path,
+        last: &Durable,
+        below: &mut dyn FnMut(usize) -> usize,
+    ) {
+        let nothing = Names::new();
+        let before = self.names.get(&inode).unwrap_or(&nothing);
+        let now = last.names.get(&inode).unwrap_or(before);
+        let is_directory =
+            |inode: &u64| self.names.contains_key(inode) || last.names.contains_key(inode);
+        for (name, inode) in names_left(before, now, &is_directory, below) {
+            let path = directory.join(name);
+            if is_directory(&inode) {
+                fs::create_dir(&path).expect("it can be made");
+                self.leave(inode, &path, last, below);
+                continue;
+            }
             let synced = self.contents.get(&inode).cloned().unwrap_or_default();
-            let last = found.get(&inode).cloned().unwrap_or_else(|| synced.clone());
-            fs::write(directory.join(name), some_of(synced, last, below)).unwrap();
+            let written = last.contents.get(&inode).cloned();
+            let written = written.unwrap_or_else(|| synced.clone());
+            fs::write(path, some_of(synced, written, below)).expect("it can be written");
         }
     }
+}
+
+/// What names a power loss leaves: of each file its former one, its latest, or both (not of a
+/// directory); where two files have had a name, one of them has it, and the other has its latest.
+fn names_left(
+    before: &Names,
+    now: &Names,
+    is_directory: &dyn Fn(&u64) -> bool,
+    below: &mut dyn FnMut(usize) -> usize,
+) -> Names {
+    let mut left = Names::new();
+    let inodes: BTreeSet<u64> = before.values().chain(now.values()).copied().collect();
+    let mut given_up = Vec::new();
+    for inode in inodes {
+        let of = |names: &Names| {
+            let of = names.iter().filter(|(_, named)| **named == inode);
+            of.map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
+        let (former, latest) = (of(before), of(now));
+        let choice = below(if is_directory(&inode) { 2 } else { 3 });
+        if choice > 0 || former == latest {
+            left.extend(latest.into_iter().map(|name| (name, inode)));
+        }
+        if choice != 1 && before != now {
+            given_up.extend(former.into_iter().map(|name| (name, inode)));
+        }
+    }
+    for (name, inode) in given_up {
+        // If its name is another's already, it was renamed or removed before.
+        let is_taken = left.contains_key(&name);
+        let latest = now.iter().filter(|(_, named)| **named == inode && is_taken);
+        let latest: Vec<_> = latest.map(|(name, _)| (name.clone(), inode)).collect();
+        left.extend(latest);
+        left.entry(name).or_insert(inode);
+    }
+    for (name, latest) in now {
+        // What was replaced is there or its replacement is.
+        if let Some(former) = before.get(name) {
+            let either = [*former, *latest][below(2)];
+            left.entry(name.clone()).or_insert(either);
+        }
+    }
+    left
 }
 
 fn some_of(synced: Vec<u8>, mut last: Vec<u8>, below: &mut dyn FnMut(usize) -> usize) -> Vec<u8> {

@@ -17,8 +17,8 @@ pub(crate) fn read_topic_id(directory: &Path) -> io::Result<Option<Uuid>> {
     let Some(text) = atomic_file::read(&path)? else {
         return Ok(None);
     };
-    if text.bytes().all(|byte| byte == 0) {
-        tracing::warn!(file = %path.display(), "empty: its content was lost in a crash");
+    if is_cut(&text) {
+        tracing::warn!(file = %path.display(), "its content was lost in a crash");
         return Ok(None);
     }
     let bad = |what: &str| {
@@ -46,6 +46,15 @@ pub(crate) fn read_topic_id(directory: &Path) -> io::Result<Option<Uuid>> {
     }
 }
 
+/// Whether a text is nothing but the beginning of one with an id, and perhaps zeroes.
+fn is_cut(text: &str) -> bool {
+    const BEFORE_ID: &str = "version: 0\ntopic_id: ";
+    const ID_BYTES: usize = 22;
+    let text = text.trim_end_matches('\0');
+    let id = text.strip_prefix(BEFORE_ID);
+    BEFORE_ID.starts_with(text) || id.is_some_and(|id| id.len() < ID_BYTES)
+}
+
 /// Writes the topic's id. Not synced: an id is worth no more than the records, and the first flush
 /// makes it durable with them. Whoever finds it lost finds an empty log.
 pub(crate) fn write_topic_id(directory: &Path, id: Uuid) -> io::Result<()> {
@@ -66,13 +75,16 @@ mod tests {
         let text = std::fs::read_to_string(directory.path().join(METADATA)).unwrap();
         assert_eq!(text, "version: 0\ntopic_id: MDEyMzQ1Njc4OWFiY2RlZg");
         assert_eq!(read_topic_id(directory.path()).unwrap(), Some(id));
-        for lost in ["", "\0\0\0"] {
+        let cut = &text[..text.len() - 1];
+        let zeroes = format!("{}\0\0", &text[..30]);
+        for lost in ["", "\0\0\0", "ver", &text[..11], &text[..30], cut, &zeroes] {
             std::fs::write(directory.path().join(METADATA), lost).unwrap();
             assert_eq!(read_topic_id(directory.path()).unwrap(), None);
         }
         for bad in [
             "version: x\ntopic_id: MDEyMzQ1Njc4OWFiY2RlZg",
-            "version: 0\ntopic_id: x",
+            "version: 0\ntopic_id: MDEyMzQ1Njc4OWFiY2RlZ!",
+            "topic_id: MDEyMzQ1Njc4OWFiY2RlZg",
         ] {
             std::fs::write(directory.path().join(METADATA), bad).unwrap();
             assert!(read_topic_id(directory.path()).is_err(), "{bad:?}");

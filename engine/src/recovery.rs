@@ -125,7 +125,8 @@ fn locate(scanned: &Scanned<'_>, position: Position) -> Result<Located, String> 
 }
 
 /// Begins with what the index files say up to their last entry below the recovery point, if they
-/// are sound and the batch is where that entry says.
+/// are sound and the batch is where that entry says. Of two files that were not synced one may end
+/// earlier: what the index by time has no entry for is gone over again.
 fn resume_at_entry(
     directory: &Path,
     file: &File,
@@ -138,7 +139,11 @@ fn resume_at_entry(
     if !is_sound::<OffsetEntry>(&offsets) || !is_sound::<TimeEntry>(&times) {
         return None;
     }
-    let durable = |entry: &OffsetEntry| base + i64::from(entry.relative_offset) < recovery_point;
+    let newest = TimeEntry::decode(times.chunks_exact(TimeEntry::BYTES).next_back()?);
+    let durable = |entry: &OffsetEntry| {
+        base + i64::from(entry.relative_offset) < recovery_point
+            && entry.relative_offset <= newest.relative_offset
+    };
     let kept = count_while::<OffsetEntry>(&offsets, durable);
     offsets.truncate(kept * OffsetEntry::BYTES);
     let last = offsets.len().checked_sub(OffsetEntry::BYTES)?;

@@ -63,12 +63,13 @@ impl Loader {
         Ok(())
     }
 
-    /// Checks the segments from the recovery point on.
+    /// Checks the segments from the one that holds what is just below the recovery point.
     pub(crate) fn recover(&mut self) -> Result<(), OpenError> {
         let point = self.from.recovery_point;
         let Some(&first) = self
             .segments
-            .range(..=point)
+            // One that ends at the point was flushed while it was the active one, without its indexes.
+            .range(..point)
             .next_back()
             .or_else(|| self.segments.first_key_value())
             .map(|(base, _)| base)

@@ -11,6 +11,7 @@ mod heard;
 mod model;
 mod moving;
 mod on_disk_format;
+mod power_loss;
 mod prepare;
 mod producers;
 mod read;

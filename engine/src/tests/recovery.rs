@@ -457,6 +457,30 @@ fn what_is_below_the_recovery_point_is_not_checked_again() {
 }
 
 #[test]
+fn indexes_of_the_segment_that_ends_at_the_recovery_point_are_completed() {
+    let original = Place::new(small_segments());
+    drop(filled(&original, 60));
+    let bases = original.bases();
+    let (closed, active) = (bases[bases.len() - 2], bases[bases.len() - 1]);
+    for kind in [Kind::OffsetIndex, Kind::TimeIndex] {
+        let whole = std::fs::read(original.path(closed, kind)).unwrap();
+        let entry = match kind {
+            Kind::OffsetIndex => OffsetEntry::BYTES,
+            _ => TimeEntry::BYTES,
+        };
+        assert!(whole.len() > entry);
+        for left in [0, entry, whole.len() - entry] {
+            let place = Place::new((*original.config).clone());
+            copy(&original.directory, &place.directory);
+            std::fs::write(place.path(closed, kind), &whole[..left]).unwrap();
+            place.open(crash(active)).close().unwrap();
+            verify_indexes(&place.directory);
+            assert_eq!(std::fs::read(place.path(closed, kind)).unwrap(), whole);
+        }
+    }
+}
+
+#[test]
 fn a_damaged_checkpoint_of_epochs_is_made_anew_from_the_batches() {
     for damage in [&b""[..], b"0\n2\n0 0\n", b"7\n", b"\xff\xff"] {
         let place = Place::new(LogConfig::default());

@@ -7,7 +7,7 @@
 use super::*;
 use crate::close::Closed;
 use crate::directory::{LoadOptions, LogDirectory};
-use crate::fault;
+use crate::fault::{self, Durable};
 use crate::flush::FlushTo;
 use crate::partition_name::Standing;
 use protocol::ids::Uuid;
@@ -35,6 +35,8 @@ pub(super) struct Told {
     pub(super) aborted: Vec<(i64, i64)>,
     /// Everything below was deleted, durably.
     pub(super) start: i64,
+    /// Everything below was flushed.
+    pub(super) flushed: i64,
     /// The log itself is about to be deleted.
     pub(super) may_be_gone: bool,
 }
@@ -308,7 +310,9 @@ impl World {
                 log.finish_flush(flushed)
             }
             None => Ok(()),
-        })
+        })?;
+        self.told(log).flushed = log.recovery_point().0;
+        Ok(())
     }
 
     pub(super) fn roll(&mut self, log: &mut Log) -> Result<(), Stop> {
@@ -387,10 +391,40 @@ impl World {
 
     /// What cannot be closed is left as after a kill.
     pub(super) fn close(&mut self, log: Log) -> Result<Closed, Stop> {
-        log.close().map_err(|error| {
+        let partition = log.topic_partition().clone();
+        let closed = log.close().map_err(|error| {
             let _ = self.note(&error);
             Stop
-        })
+        })?;
+        self.told.entry(partition).or_default().flushed = closed.recovery_point.0;
+        Ok(closed)
+    }
+
+    /// Everything told so far was made durable.
+    pub(super) fn all_is_flushed(&mut self) {
+        for told in self.told.values_mut() {
+            let last = told.must.values().map(|(last, _)| *last).max();
+            told.flushed = last.map_or(0, |last| last + 1);
+        }
+    }
+
+    /// The power fails: what was not flushed may be gone, and what was taken away may be back.
+    pub(super) fn lose_power(&mut self, durable: &Durable, below: &mut dyn FnMut(usize) -> usize) {
+        self.directory = None;
+        self.second = None;
+        for told in self.told.values_mut() {
+            let flushed = told.flushed;
+            told.may_be_gone |= flushed == 0;
+            let is_flushed = |last: i64| last < flushed;
+            let marker = |first: i64| told.must.range(first + 1..).next();
+            told.aborted.retain(|(_, first)| {
+                marker(*first).is_some_and(|(_, (last, _))| is_flushed(*last))
+            });
+            let lost = told.must.extract_if(.., |_, (last, _)| !is_flushed(*last));
+            let lost: Vec<_> = lost.collect();
+            told.may.extend(lost);
+        }
+        durable.lose_power(self.root.path(), below);
     }
 
     /// Opens what is left: all that was promised is there and nothing else, and the log goes on.
