@@ -12,7 +12,7 @@ use crate::high_watermark::high_watermark;
 pub struct NotEnoughReplicas {
     /// How many replicas are in sync now.
     pub in_sync: usize,
-    /// How many the topic asks for.
+    /// How many have to be.
     pub required: usize,
 }
 
@@ -33,22 +33,24 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// Takes office in `epoch` with the given log end; `isr` names the in-sync replicas including
-    /// the leader `me`. `high_watermark` is the last one known (from the checkpoint).
+    /// Takes office in `epoch` with the given log end; `replicas` are all that the partition is
+    /// assigned to and `isr` those in sync, the leader `me` among them. `high_watermark` is the last
+    /// one known (from the checkpoint).
     pub fn new(
         epoch: LeaderEpoch,
         me: BrokerId,
+        replicas: &[BrokerId],
         isr: &[BrokerId],
         high_watermark: Offset,
         log_end: Offset,
     ) -> Leader {
-        let followers = isr
+        let followers = replicas
             .iter()
             .filter(|broker| **broker != me)
             .map(|broker| Follower {
                 broker: *broker,
                 log_end: Offset(0),
-                in_sync: true,
+                in_sync: isr.contains(broker),
             })
             .collect();
         let mut leader = Leader {
@@ -81,8 +83,10 @@ impl Leader {
         self.advance()
     }
 
-    /// Refuses a write with acks=all while fewer than `required` replicas are in sync.
+    /// Refuses a write with acks=all while fewer than `required` replicas are in sync, or than there
+    /// are: a setting above the replication factor does not make a topic unwritable.
     pub fn require_in_sync(&self, required: usize) -> Result<(), NotEnoughReplicas> {
+        let required = required.min(1 + self.followers.len());
         let in_sync = 1 + self.followers.iter().filter(|f| f.in_sync).count();
         if in_sync < required {
             Err(NotEnoughReplicas { in_sync, required })
@@ -127,22 +131,32 @@ mod tests {
 
     #[test]
     fn alone_in_the_isr_every_append_is_committed() {
-        let mut leader = Leader::new(LeaderEpoch(0), ME, &[ME], Offset(0), Offset(5));
+        let mut leader = Leader::new(LeaderEpoch(0), ME, &[ME], &[ME], Offset(0), Offset(5));
         assert_eq!(leader.high_watermark(), Offset(5));
         assert_eq!(leader.on_append(Offset(8)), Some(Offset(8)));
         assert_eq!(leader.on_append(Offset(8)), None);
         assert_eq!(leader.require_in_sync(1), Ok(()));
+        assert_eq!(leader.require_in_sync(2), Ok(()), "there is no other");
+    }
+
+    #[test]
+    fn what_is_required_counts_those_in_sync_and_is_no_more_than_there_are() {
+        let replicas = [ME, BrokerId(1), BrokerId(2)];
+        let isr = [ME, BrokerId(1)];
+        let leader = Leader::new(LeaderEpoch(0), ME, &replicas, &isr, Offset(0), Offset(0));
+        assert_eq!(leader.require_in_sync(2), Ok(()));
         let refused = NotEnoughReplicas {
-            in_sync: 1,
-            required: 2,
+            in_sync: 2,
+            required: 3,
         };
-        assert_eq!(leader.require_in_sync(2), Err(refused));
+        assert_eq!(leader.require_in_sync(3), Err(refused));
+        assert_eq!(leader.require_in_sync(9), Err(refused));
     }
 
     #[test]
     fn a_follower_holds_the_high_watermark_back_until_it_fetches() {
         let isr = [ME, BrokerId(1)];
-        let mut leader = Leader::new(LeaderEpoch(3), ME, &isr, Offset(2), Offset(5));
+        let mut leader = Leader::new(LeaderEpoch(3), ME, &isr, &isr, Offset(2), Offset(5));
         assert_eq!(leader.high_watermark(), Offset(2));
         assert_eq!(leader.on_append(Offset(9)), None);
         assert_eq!(

@@ -166,7 +166,8 @@ async fn create_partitions(shard: &Rc<Shard>, image: &Image, topic_id: Uuid) {
 pub fn leader(me: BrokerId, state: &controller::image::Partition, log: &mut Log) -> Leader {
     log.begin_leader_epoch(state.leader_epoch);
     let log_end = log.log_end_offset();
-    Leader::new(state.leader_epoch, me, &state.isr, log_end, log_end)
+    let (replicas, isr) = (&state.replicas, &state.isr);
+    Leader::new(state.leader_epoch, me, replicas, isr, log_end, log_end)
 }
 
 async fn remove_partitions(shard: &Rc<Shard>, image: &Image, topic_id: Uuid) {

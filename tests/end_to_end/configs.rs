@@ -290,3 +290,13 @@ fn subscriptions_to_client_metrics_are_kept_listed_and_deleted() {
     );
     says(&node, &["--list"], "all\n");
 }
+
+#[test]
+fn a_topic_that_wants_more_replicas_in_sync_than_it_has_can_be_written() -> io::Result<()> {
+    let node = Node::start();
+    node.create_topic_with("alone", 1, &[("min.insync.replicas", "2")]);
+    let mut client = node.connect();
+    let written = produce_to(&mut client, "alone", &batch(&[b"acks=all"]))?;
+    assert_eq!(written, (0, 0));
+    Ok(())
+}

@@ -50,6 +50,15 @@ fn groups_are_listed_described_and_deleted_as_kafka_does_it() {
         &["--describe"],
         &["--delete", "--group", "ghosts"],
         &["--delete-offsets", "--group", "ghosts", "--topic", "words"],
+        &[
+            "--delete-offsets",
+            "--group",
+            "ghosts",
+            "--group",
+            "readers",
+            "--topic",
+            "words",
+        ],
         &["--list", "--group", "readers"],
     ] {
         let all = [&["--bootstrap-server", &bootstrap], arguments].concat();

@@ -68,7 +68,11 @@ pub fn delete_offsets(
     options: &Options,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let group = options.group.last().map_or("", String::as_str);
+    let [group] = &options.group[..] else {
+        return Err(Failure::said(
+            "Found multiple arguments for option group, but you asked for only one",
+        ));
+    };
     let (mut partitions, without) = topics::parse(&options.topic)?;
     let mut results: Vec<(TopicPartition, Result<(), Error>)> = Vec::new();
     for topic in without {
