@@ -54,7 +54,7 @@ fn owner(node: &Node, name: &str, expected: &mut Vec<String>) {
 fn go_with_the_directory(kafka: Target) {
     let setup = setup()
         .set("node.id", "1")
-        // So long is a killed broker's name taken.
+        // So long ZooKeeper keeps a killed broker's name taken, and its next start waits.
         .set("zookeeper.session.timeout.ms", "6000");
     let mut node = Node::start_with(setup.of(kafka));
     node.create_topic("moved", 1);

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use crate::place::free_port;
 use crate::raw::{API_VERSIONS, Body, CREATE_TOPICS, Connection, METADATA, try_end_offset};
 use crate::state::{SOON, reach};
+use crate::zookeeper;
 
 pub use command_line::Target;
 
@@ -157,6 +158,9 @@ impl Node {
             port: self.port,
             directory: self.directory.path(),
         };
+        if let Target::KafkaWithZooKeeper { port } = self.target {
+            zookeeper::wait_until_gone(port, "/brokers/ids/1");
+        }
         let begin = Instant::now();
         self.child = spawn(self.target, &place, &self.setup);
         self.wait_for_first_answer(begin).unwrap_or_else(|failed| {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the process is gone when its [`ZooKeeper`] is dropped.
 
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
@@ -26,7 +27,8 @@ impl ZooKeeper {
         let port = free_port();
         let class = "org.apache.zookeeper.server.ZooKeeperServerMain";
         let command = format!(
-            "exec {} -Dzookeeper.admin.enableServer=false {class} {port} {}",
+            "exec {} -Dzookeeper.admin.enableServer=false -Dzookeeper.4lw.commands.whitelist=dump \
+             {class} {port} {}",
             java("-Xmx256m"),
             directory.path().display()
         );
@@ -52,6 +54,29 @@ impl ZooKeeper {
     pub fn port(&self) -> u16 {
         self.port
     }
+}
+
+/// Waits until the server on `port` has forgotten `path`, an ephemeral znode: that of a killed process
+/// stays until its session has run out, and Kafka refuses to start while its own is there.
+pub(crate) fn wait_until_gone(port: u16, path: &str) {
+    reach(&format!("ZooKeeper forgets {path}"), SOON, || {
+        let sessions = sessions(port).expect("ZooKeeper tells its sessions");
+        assert!(
+            sessions.contains("Ephemerals"),
+            "ZooKeeper tells its sessions, not: {sessions}"
+        );
+        let mut paths = sessions.lines().map(str::trim);
+        (!paths.any(|line| line == path)).then_some(())
+    });
+}
+
+/// Every session with its ephemeral znodes, a path a line: ZooKeeper's command `dump`.
+fn sessions(port: u16) -> std::io::Result<String> {
+    let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    connection.write_all(b"dump")?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 impl Drop for ZooKeeper {
