@@ -25,10 +25,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
-const CLEANED: &str = "cleaner-offset-checkpoint";
-const LOG_STARTS: &str = "log-start-offset-checkpoint";
-const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+pub(crate) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+pub(crate) const CLEANED: &str = "cleaner-offset-checkpoint";
+pub(crate) const LOG_STARTS: &str = "log-start-offset-checkpoint";
+pub(crate) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 pub(crate) const CHECKPOINTS: [&str; 4] = [RECOVERY_POINTS, CLEANED, LOG_STARTS, HIGH_WATERMARKS];
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 
@@ -59,9 +59,9 @@ struct Checkpoints {
     in_doubt: bool,
 }
 
-/// What the checkpoints said of one partition at the start.
+/// What a directory's checkpoints say of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FoundCheckpoint {
+pub struct PartitionCheckpoint {
     /// Everything below is durable.
     pub recovery_point: Option<Offset>,
     /// The log's first offset, if that is not its first segment's.
@@ -370,9 +370,9 @@ impl LogDirectory {
 
     /// What the checkpoints said of a partition at the start: still true of a log that was not opened
     /// since.
-    pub fn found_checkpoint(&self, partition: &TopicPartition) -> io::Result<FoundCheckpoint> {
+    pub fn found_checkpoint(&self, partition: &TopicPartition) -> io::Result<PartitionCheckpoint> {
         let found = self.begin_use()?;
-        Ok(FoundCheckpoint {
+        Ok(PartitionCheckpoint {
             recovery_point: found.recovery_points.get(partition).copied(),
             log_start: found.log_starts.get(partition).copied(),
             high_watermark: found.high_watermarks.get(partition).copied(),

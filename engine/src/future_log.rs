@@ -9,7 +9,10 @@ use crate::append::{Append, AppendError, Origin};
 use crate::atomic_file::sync_directory;
 use crate::checkpoint;
 use crate::config::LogConfig;
-use crate::directory::{CHECKPOINTS, LogDirectory, METADATA_TOPIC};
+use crate::directory::{
+    CHECKPOINTS, CLEANED, HIGH_WATERMARKS, LOG_STARTS, LogDirectory, METADATA_TOPIC,
+    PartitionCheckpoint, RECOVERY_POINTS,
+};
 use crate::disk;
 use crate::flush::FlushTo;
 use crate::log::Log;
@@ -20,6 +23,7 @@ use crate::partition_name::{Standing, TopicPartition};
 use bytes::Bytes;
 use protocol::batch::Batches;
 use protocol::ids::{LeaderEpoch, Offset, TimestampMs, Uuid};
+use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -102,16 +106,49 @@ impl LogDirectory {
 
     /// What the checkpoints say of a log that was here before does not hold for its copy.
     fn forget_checkpoints(&self, partition: &TopicPartition) -> io::Result<()> {
-        for file in CHECKPOINTS {
-            let path = self.path().join(file);
-            let mut offsets = match checkpoint::read_offsets(&path) {
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
-                read => read?,
-            };
-            if offsets.remove(partition).is_some() {
-                let left: Vec<_> = offsets.into_iter().collect();
-                checkpoint::write_offsets(&path, &left)?;
-            }
+        CHECKPOINTS.into_iter().try_for_each(|file| {
+            self.change_checkpoint(file, |offsets| offsets.remove(partition).is_some())
+        })
+    }
+
+    /// Changes a checkpoint, if `change` says that there is something to change. One that is damaged
+    /// is written anew with the next ones.
+    fn change_checkpoint(
+        &self,
+        file: &str,
+        change: impl FnOnce(&mut HashMap<TopicPartition, Offset>) -> bool,
+    ) -> io::Result<()> {
+        let path = self.path().join(file);
+        let mut offsets = match checkpoint::read_offsets(&path) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(()),
+            read => read?,
+        };
+        if !change(&mut offsets) {
+            return Ok(());
+        }
+        let left: Vec<_> = offsets.into_iter().collect();
+        checkpoint::write_offsets(&path, &left)
+    }
+
+    /// Says of one partition what is true of the copy that is to take its log's place, and leaves what
+    /// is said of others. Nobody may write the directory's checkpoints meanwhile.
+    pub fn write_checkpoint_of(
+        &self,
+        partition: &TopicPartition,
+        said: PartitionCheckpoint,
+    ) -> io::Result<()> {
+        let said = [
+            (RECOVERY_POINTS, said.recovery_point),
+            (CLEANED, said.cleaned_to),
+            (LOG_STARTS, said.log_start),
+            (HIGH_WATERMARKS, said.high_watermark),
+        ];
+        for (file, offset) in said {
+            self.change_checkpoint(file, |offsets| {
+                let before = offsets.remove(partition);
+                offsets.extend(offset.map(|offset| (partition.clone(), offset)));
+                before != offset
+            })?;
         }
         Ok(())
     }

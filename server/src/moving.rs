@@ -12,6 +12,7 @@ mod request;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
+use std::io;
 use std::rc::Rc;
 
 use engine::log::Log;
@@ -154,6 +155,21 @@ impl Move {
         *self.seen.borrow_mut() = Seen::of(shard, &copy);
         *self.copy.borrow_mut() = Some(copy);
         self.returned.notify();
+    }
+
+    /// What a start after a crash has to know of the log is said in the directory it goes to, before it
+    /// is there: the log may begin within a batch, and may have been compacted.
+    async fn write_checkpoint(&self, shard: &Shard) -> io::Result<()> {
+        let Some(mut copy) = self.take() else {
+            return Ok(());
+        };
+        if let Ok(log) = self.partition.log() {
+            copy.advance_log_start(log.log_start_offset().min(copy.log_end_offset()));
+        }
+        self.put_back(shard, copy);
+        let (directories, said) = (shard.node.directories.clone(), self.seen.borrow().clone());
+        // Behind checkpoints that may be on their way.
+        ring::offload_slow(move || directories.write_checkpoint_of(&said.checkpoint)).await
     }
 
     fn done(&self) {

@@ -369,3 +369,29 @@ fn put_in_place(world: &mut World, log: &mut Log, copy: Log) -> Result<(), Stop>
     removal.run_blocking();
     Ok(())
 }
+
+#[test]
+fn the_copys_checkpoints_are_written_beside_those_of_others() {
+    use crate::directory::PartitionCheckpoint;
+    let two = Two::new();
+    let path = two.second.path().to_owned();
+    let others = [(partition("other"), Offset(7))];
+    two.second.write_recovery_points(&others).unwrap();
+    two.second
+        .write_log_start_offsets(&[(partition("t"), Offset(2))])
+        .unwrap();
+    let said = PartitionCheckpoint {
+        recovery_point: Some(Offset(5)),
+        log_start: None,
+        high_watermark: Some(Offset(6)),
+        cleaned_to: Some(Offset(4)),
+    };
+    two.second
+        .write_checkpoint_of(&partition("t"), said)
+        .unwrap();
+    drop(two.second);
+    let again = LogDirectory::open(&path).unwrap();
+    assert_eq!(again.found_checkpoint(&partition("t")).unwrap(), said);
+    let other = again.found_checkpoint(&partition("other")).unwrap();
+    assert_eq!(other.recovery_point, Some(Offset(7)));
+}

@@ -6,14 +6,16 @@
 //! While a directory is missing, the log may be there, and its copy is left alone.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io;
 use std::sync::Arc;
 
 use engine::config::LogConfig;
+use engine::directory::PartitionCheckpoint;
 use engine::log::Log;
 use engine::{FoundFuture, OpenError, Standing, TopicPartition};
 use protocol::ids::Uuid;
 
-use super::Directories;
+use super::{Directories, LogCheckpoint};
 use crate::clock;
 
 /// A partition that does not exist yet may be wished into a directory; so many at most.
@@ -37,6 +39,19 @@ impl Directories {
         let copy = self.all[n].create_future(partition, topic_id, config, now)?;
         self.loads.lock().expect("no panic while counting")[n] += 1;
         Ok(copy)
+    }
+
+    /// Has the checkpoints of a copy's directory say what is true of it, before it takes its log's place.
+    pub fn write_checkpoint_of(&self, copy: &LogCheckpoint) -> io::Result<()> {
+        let n = self.ids.iter().position(|id| *id == copy.directory);
+        let n = n.expect("ids of directories are not made up");
+        let said = PartitionCheckpoint {
+            recovery_point: Some(copy.recovery_point),
+            log_start: copy.log_start,
+            high_watermark: Some(copy.high_watermark),
+            cleaned_to: copy.cleaned_to,
+        };
+        self.all[n].write_checkpoint_of(&copy.partition, said)
     }
 
     /// Whether one of the configured directories cannot be used.

@@ -156,6 +156,7 @@ async fn go_on(shard: &Rc<Shard>, one: &Move, unchecked: &mut Option<Offset>) ->
     flushed?;
     assign(shard, one, one.to).await.map_err(Hitch::Metadata)?;
     copy_until_close(shard, one).await?;
+    one.write_checkpoint(shard).await?;
     put_in_place(shard, one).await
 }
 

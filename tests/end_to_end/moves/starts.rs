@@ -5,13 +5,15 @@ use std::io;
 
 use chiplog_tests::java::{Tool, run};
 use chiplog_tests::node::{Node, Setup, Target};
-use chiplog_tests::raw::{batch, produce_to, try_end_offset};
+use chiplog_tests::raw::{Body, LIST_OFFSETS, batch, produce_to, try_end_offset};
 
 use super::{
     alter, assert_in_order, directories_of, directory, elsewhere, node, places, send, throttle,
     wait_until_in,
 };
 use crate::librdkafka::{Sender, assert_all_delivered};
+
+const DELETE_RECORDS: i16 = 21;
 
 /// What a crash between the two renames of a move leaves.
 #[test]
@@ -50,6 +52,47 @@ fn a_move_that_lacks_only_the_name_is_completed_at_the_start() -> io::Result<()>
     let kinds = directories_of(&node, "t");
     assert!(kinds.contains(&format!("{from}/stray")), "{kinds:?}");
     Ok(())
+}
+
+/// DeleteRecords may set a log's start within a batch, where only a checkpoint knows of it.
+#[test]
+fn records_that_were_deleted_stay_so_when_a_kill_follows_the_move() -> io::Result<()> {
+    if Target::of_this_run() == Target::Kafka {
+        return Ok(()); // It writes the checkpoint of the directory that the log leaves, and no other.
+    }
+    let settings = Setup::new()
+        .set("log.dirs", "data,more,most")
+        .set("replica.high.watermark.checkpoint.interval.ms", "3600000");
+    let mut node = Node::start_with(settings);
+    node.create_topic("t", 1);
+    let records: [&[u8]; 10] = [b"record"; 10];
+    let (error, _) = produce_to(&mut node.connect(), "t", &batch(&records))?;
+    assert_eq!(error, 0);
+    let body = Body::new().i32(1).string("t").i32(1).i32(0).i64(4);
+    let mut answer = node.connect().ask(DELETE_RECORDS, 1, &body.i32(30_000));
+    let _ = (answer.i32(), answer.i32(), answer.string(), answer.i32());
+    assert_eq!((answer.i32(), answer.i64(), answer.i16()), (0, 4, 0));
+    for _ in 0..2 {
+        let to = elsewhere(&node, "t");
+        assert_eq!(alter(&node, to, "t"), 0);
+        wait_until_in(&node, to, "t");
+        node.kill();
+        node.start_again();
+        assert_eq!(places(&node, "t"), (to.to_owned(), None));
+        assert_eq!(start_offset(&node, "t"), 4);
+        assert_eq!(try_end_offset(&mut node.connect(), "t", 0), Ok(10));
+    }
+    Ok(())
+}
+
+fn start_offset(node: &Node, topic: &str) -> i64 {
+    const EARLIEST: i64 = -2;
+    let body = Body::new().i32(-1).i32(1).string(topic).i32(1).i32(0);
+    let mut answer = node.connect().ask(LIST_OFFSETS, 1, &body.i64(EARLIEST));
+    let _ = (answer.i32(), answer.string(), answer.i32());
+    assert_eq!((answer.i32(), answer.i16()), (0, 0));
+    answer.i64(); // the time of nothing
+    answer.i64()
 }
 
 /// A node with log directories in which Kafka can go on.
