@@ -28,10 +28,11 @@ use std::time::SystemTime;
 
 /// The same, on this thread while its disk is watched.
 #[cfg(test)]
-pub(crate) use crate::fault::{offload, offload as offload_slow};
-/// Runs a call that blocks on the helper thread; one that waits for the disk, on another.
+pub(crate) use crate::fault::{offload, offload as offload_slow, offload as offload_unhurried};
+/// Runs a call that blocks on the helper thread; one that waits for the disk, on another; one that
+/// no request waits for, on a third.
 #[cfg(not(test))]
-pub(crate) use ring::{offload, offload_slow};
+pub(crate) use ring::{offload, offload_slow, offload_unhurried};
 
 /// Opens a file as `options` say.
 #[track_caller]

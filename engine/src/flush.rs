@@ -1,8 +1,9 @@
 //! Making a log durable, and knowing up to where it is.
 //!
 //! One flush at a time; writes go on meanwhile. The active segment is synced through the ring; closed
-//! segments, their indexes and snapshots, and names and small files that are new, on the helper
-//! thread. Where too many closed segments wait for that, closing another one syncs it (`roll`).
+//! segments, their indexes and snapshots, and names and small files that are new, on a helper thread:
+//! if they are all, on the one for what no request waits for. Where too many closed segments wait for
+//! that, closing another one syncs it (`roll`).
 //! Invariants: the recovery point rises only after everything below it is synced; a failed sync
 //! takes the log offline and is never retried, since the kernel may have forgotten what it could not
 //! write.
@@ -164,11 +165,15 @@ impl Flush {
         let active = self.active.take();
         let mut outcome = Ok(());
         if self.names || !self.sealed.is_empty() {
-            (self, outcome) = disk::offload_slow(move || {
+            let sync = move || {
                 let outcome = self.sync_rest_blocking();
                 (self, outcome)
-            })
-            .await;
+            };
+            // A flush to the log's end is one that appends may wait for.
+            (self, outcome) = match active {
+                Some(_) => disk::offload_slow(sync).await,
+                None => disk::offload_unhurried(sync).await,
+            };
         }
         if let (Ok(()), Some(file)) = (&outcome, &active) {
             outcome = disk::sync_data_in_ring(file)

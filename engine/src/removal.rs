@@ -55,7 +55,7 @@ impl Removal {
     /// start.
     pub async fn run(self) {
         ring::timer::sleep(self.delay).await;
-        disk::offload_slow(move || self.run_blocking()).await;
+        disk::offload_unhurried(move || self.run_blocking()).await;
     }
 
     /// The same on threads of the caller's.

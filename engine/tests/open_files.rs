@@ -1,5 +1,5 @@
 //! Closed segments that no flush has reached hold their files open, but only so many: who closes
-//! segments faster than they are flushed waits for the disk. A process of its own, since it counts
+//! segments faster than they are flushed waits for the disk, and not for the flushes of others. A process of its own, since it counts
 //! the process's files.
 
 use bytes::Bytes;
@@ -10,13 +10,15 @@ use engine::log::Log;
 use engine::{FlushTo, TopicPartition};
 use protocol::batch::{BatchBuilder, BatchOptions, NewRecord};
 use protocol::ids::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, Uuid};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 const NOW: TimestampMs = TimestampMs(1_700_000_000_000);
 const PARTITIONS: usize = 8;
 const SEGMENTS: usize = 30;
 /// What may be open of closed segments; each log has one more file.
 const OPEN_MAX: usize = 32;
+const APPENDS_WITHIN: Duration = Duration::from_secs(60);
 
 fn one_record() -> Bytes {
     let mut builder = BatchBuilder::new(BatchOptions::default());
@@ -69,11 +71,16 @@ fn however_many_segments_are_closed_before_a_flush_few_files_are_open() {
                 .unwrap()
         })
         .collect();
+    // As if other logs' closed segments were being flushed all the time.
+    let (go_on, held) = mpsc::channel::<()>();
+    let others = ring::offload_unhurried(move || held.recv_timeout(APPENDS_WITHIN));
     for _ in 0..SEGMENTS {
         for log in &mut logs {
             append(&mut runtime, log);
         }
     }
+    go_on.send(()).expect("no append has waited for it");
+    runtime.block_on(others).expect("it was told to go on");
     let open = open_files();
     assert!(open <= PARTITIONS + OPEN_MAX, "{open} files");
     assert!(open > PARTITIONS, "those that wait for a flush stay open");

@@ -40,5 +40,7 @@ pub mod timer;
 mod write;
 
 pub use executor::{Options, Runtime, spawn, yield_now, yield_to_end_of_turn};
-pub use offload::{COMPUTING_THREADS_MAX, Helpers, compute, offload, offload_slow};
+pub use offload::{
+    COMPUTING_THREADS_MAX, Helpers, compute, offload, offload_slow, offload_unhurried,
+};
 pub use probe::SetupError;

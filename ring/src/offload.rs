@@ -3,8 +3,9 @@
 //! (decompress and compress a large batch).
 //!
 //! Blocking calls are rare, and run one after the other on one helper thread; nothing of the data
-//! path may come there. Those that wait for the disk (syncs, the removal of large files) have another
-//! thread: an append that needs a new segment, or a read of an old one, would wait behind them.
+//! path may come there. Those that wait for the disk (syncs) have another thread: an append that needs
+//! a new segment, or a read of an old one, would wait behind them. What nobody waits for (the sync of
+//! files that are closed, the removal of large ones) has a third, since there may be seconds of it.
 //! Computations have threads of their own, which may run on any core. The process starts each kind
 //! at its first call. Work in the background that both blocks and takes
 //! long brings its own [`Helpers`], which have only the time that other threads leave.
@@ -24,6 +25,7 @@ type Job = Box<dyn FnOnce() + Send>;
 
 static BLOCKING: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
 static SLOW: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
+static UNHURRIED: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
 static COMPUTING: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
 
 /// Threads for one kind of work in the background, of the lowest priority. They end when this is dropped and their calls have ended.
@@ -46,12 +48,20 @@ pub fn offload<T: Send + 'static>(
     run_on(helper, call)
 }
 
-/// As [`offload`], for what waits for the disk to write or takes long to remove. In order among
-/// themselves, and not with what `offload` runs.
+/// As [`offload`], for what waits for the disk to write, and is waited for. In order among themselves,
+/// and not with what the others run.
 pub fn offload_slow<T: Send + 'static>(
     call: impl FnOnce() -> T + Send + 'static,
 ) -> impl Future<Output = T> {
     let helper = SLOW.get_or_init(|| start("slow-calls", 1));
+    run_on(helper, call)
+}
+
+/// As [`offload_slow`], for what no request waits for.
+pub fn offload_unhurried<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = T> {
+    let helper = UNHURRIED.get_or_init(|| start("unhurried-calls", 1));
     run_on(helper, call)
 }
 

@@ -261,6 +261,18 @@ fn offloaded_calls_run_in_order_on_another_thread() {
 }
 
 #[test]
+fn what_is_waited_for_does_not_wait_for_what_is_not() {
+    run(async {
+        let (go_on, held) = mpsc::channel::<()>();
+        let flushed = ring::offload_unhurried(move || held.recv());
+        ring::offload_slow(|| ()).await;
+        ring::offload(|| ()).await;
+        go_on.send(()).expect("the call waits");
+        flushed.await.expect("it was told to go on");
+    });
+}
+
+#[test]
 #[should_panic(expected = "from the helper thread")]
 fn a_panic_of_an_offloaded_call_reaches_who_waits() {
     run(ring::offload(|| panic!("from the helper thread")));

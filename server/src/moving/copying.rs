@@ -379,7 +379,7 @@ async fn put_in_place(shard: &Rc<Shard>, one: &Move) -> Result<(), Hitch> {
             );
             shard.node.directories.forget(from);
             ring::spawn(async move {
-                ring::offload_slow(move || drop(old)).await;
+                ring::offload_unhurried(move || drop(old)).await;
                 removal.run().await;
             });
             Ok(())
