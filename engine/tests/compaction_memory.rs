@@ -1,19 +1,21 @@
 //! Compaction takes the memory that it is given and little more, however many keys a log has: more
 //! keys take more passes. A process of its own, since it counts allocations.
 
+mod append;
+
 use bytes::Bytes;
 use engine::TopicPartition;
-use engine::append::{Append, Origin};
 use engine::compact::{Brake, Cleanable, Cleaned, Limits, Step, Throttle};
 use engine::config::{Cleanup, LogConfig};
 use engine::directory::LogDirectory;
 use engine::log::Log;
 use protocol::batch::{BatchBuilder, BatchOptions, Compression, NewRecord};
-use protocol::ids::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, Uuid};
+use protocol::ids::{Offset, PartitionIndex, Uuid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const NOW: TimestampMs = TimestampMs(1_700_000_000_000);
+use append::{NOW, append};
+
 const KEYS: u64 = 60_000;
 /// Each key so often.
 const ROUNDS: u64 = 2;
@@ -91,19 +93,9 @@ fn fill(runtime: &mut ring::Runtime, log: &mut Log) -> Newest {
     let mut expected = Newest::new();
     let firsts = (0..KEYS * ROUNDS).step_by(RECORDS_A_BATCH as usize);
     for (at, first) in firsts.enumerate() {
-        let (batches, newest) = batch(first, Compression::ALL[at % 5]);
+        let (batch, newest) = batch(first, Compression::ALL[at % 5]);
         expected.extend(newest);
-        log.enqueue(Append {
-            token: 0,
-            batches,
-            leader_epoch: LeaderEpoch(0),
-            origin: Origin::Client,
-        })
-        .unwrap();
-        let write = log.start_write(NOW).unwrap();
-        let mut done = Vec::new();
-        log.finish_write(runtime.block_on(write.run()), &mut done);
-        assert!(matches!(done[..], [(0, Ok(_))]), "{done:?}");
+        append(runtime, log, batch);
     }
     let roll = log.start_roll(NOW).unwrap();
     log.finish_write(runtime.block_on(roll.run()), &mut Vec::new());
