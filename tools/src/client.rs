@@ -17,6 +17,7 @@ mod list_offsets;
 mod metadata;
 mod transactions;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
@@ -44,6 +45,9 @@ pub enum CoordinatorOf {
     /// A transactional id.
     Transaction = 1,
 }
+
+/// What became of one of the changes of a request: Kafka's error code, and what the broker said.
+pub type Decided = (i16, Option<Cow<'static, str>>);
 
 /// Connections to a cluster.
 pub struct Client {
@@ -129,6 +133,21 @@ impl Client {
                 other => return other,
             }
         }
+    }
+
+    /// Asks for changes that are each decided by themselves: `ask` gives the error code and message
+    /// of each. Asks again while another broker is in charge; the first refusal is the error.
+    pub fn change(
+        &mut self,
+        mut ask: impl FnMut(&mut Client) -> Result<Vec<Decided>, Error>,
+    ) -> Result<(), Error> {
+        let decided = self.retried(|client| {
+            let decided = ask(client)?.into_iter();
+            decided
+                .map(|(code, message)| Error::settled(code, message))
+                .collect::<Result<Vec<_>, Error>>()
+        })?;
+        decided.into_iter().collect()
     }
 
     /// Asks any broker, once.

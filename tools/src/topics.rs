@@ -14,7 +14,7 @@ use protocol::messages::create_partitions::{
 use protocol::messages::delete_topics::DeleteTopicsRequest;
 use serde_json::json;
 
-use crate::client::{Client, Error, Topic};
+use crate::client::{Client, Topic};
 use crate::connect::{Connect, Output, required};
 use crate::failure::Failure;
 use crate::topic_filter::{TopicFilter, is_internal};
@@ -288,16 +288,11 @@ fn alter(client: &mut Client, options: &Options) -> Result<(), Failure> {
         timeout_ms: client.settings().request_timeout.as_millis() as i32,
         validate_only: false,
     };
-    let answers = client.retried(|client| {
-        let answer = client.ask_controller(&request)?;
-        let results = answer.results.into_iter();
-        results
-            .map(|result| Error::settled(result.error_code, result.error_message))
-            .collect::<Result<Vec<_>, Error>>()
+    client.change(|client| {
+        let results = client.ask_controller(&request)?.results.into_iter();
+        let decided = results.map(|result| (result.error_code, result.error_message));
+        Ok(decided.collect())
     })?;
-    for answer in answers {
-        answer?;
-    }
     Ok(())
 }
 
@@ -313,15 +308,10 @@ fn delete(client: &mut Client, options: &Options) -> Result<(), Failure> {
         timeout_ms: client.settings().request_timeout.as_millis() as i32,
         ..Default::default()
     };
-    let answers = client.retried(|client| {
-        let answer = client.ask_controller(&request)?;
-        let results = answer.responses.into_iter();
-        results
-            .map(|result| Error::settled(result.error_code, result.error_message))
-            .collect::<Result<Vec<_>, Error>>()
+    client.change(|client| {
+        let results = client.ask_controller(&request)?.responses.into_iter();
+        let decided = results.map(|result| (result.error_code, result.error_message));
+        Ok(decided.collect())
     })?;
-    for answer in answers {
-        answer?;
-    }
     Ok(())
 }

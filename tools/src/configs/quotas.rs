@@ -164,16 +164,11 @@ fn alter_quotas(
         }],
         validate_only: false,
     };
-    let answers = client.retried(|client| {
-        let answer = client.ask_any(&request)?;
-        let entries = answer.entries.into_iter();
-        entries
-            .map(|entry| Error::settled(entry.error_code, entry.error_message))
-            .collect::<Result<Vec<_>, Error>>()
+    client.change(|client| {
+        let entries = client.ask_any(&request)?.entries.into_iter();
+        let decided = entries.map(|entry| (entry.error_code, entry.error_message));
+        Ok(decided.collect())
     })?;
-    for answer in answers {
-        answer?;
-    }
     Ok(())
 }
 

@@ -168,19 +168,15 @@ pub fn alter(
         }],
         validate_only: false,
     };
-    let answers = client.retried(|client| {
+    client.change(|client| {
         let answer = match resource.broker(name) {
             Some(broker) => client.ask_broker(broker, &request)?,
             None => client.ask_any(&request)?,
         };
-        let answers = answer.responses.into_iter();
-        answers
-            .map(|answer| Error::settled(answer.error_code, answer.error_message))
-            .collect::<Result<Vec<_>, Error>>()
+        let results = answer.responses.into_iter();
+        let decided = results.map(|result| (result.error_code, result.error_message));
+        Ok(decided.collect())
     })?;
-    for answer in answers {
-        answer?;
-    }
     Ok(())
 }
 

@@ -42,16 +42,11 @@ pub fn alter(
         deletions: deletions.collect(),
         upsertions: upsertions.collect::<Result<_, Failure>>()?,
     };
-    let answers = client.retried(|client| {
-        let answer = client.ask_controller(&request)?;
-        let results = answer.results.into_iter();
-        results
-            .map(|result| Error::settled(result.error_code, result.error_message))
-            .collect::<Result<Vec<_>, Error>>()
+    client.change(|client| {
+        let results = client.ask_controller(&request)?.results.into_iter();
+        let decided = results.map(|result| (result.error_code, result.error_message));
+        Ok(decided.collect())
     })?;
-    for answer in answers {
-        answer?;
-    }
     Ok(())
 }
 
