@@ -17,7 +17,7 @@ use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::librdkafka::{Sender, assert_all_delivered, consumer};
-use crate::transactions::{initialised, seen, setup};
+use crate::transactions::{initialised, seen, send, send_offset, setup};
 
 const TOPIC: &str = "decided";
 const PARTITIONS: i32 = 3;
@@ -113,19 +113,10 @@ fn run_transaction(node: &Node, value: &str, offset: i64, commits: bool) {
     let producer = initialised(node, "decided");
     producer.begin_transaction().expect("none is open");
     for partition in 0..PARTITIONS {
-        let record: BaseRecord<'_, [u8], str> = BaseRecord::to(TOPIC);
-        let record = record.partition(partition).payload(value);
-        producer.send(record).expect("the queue is not full");
+        send(&producer, TOPIC, partition, value);
     }
     let group = consumer(node, &[("group.id", "copier")]);
-    let metadata = group.group_metadata().expect("it has a group");
-    let mut offsets = TopicPartitionList::new();
-    offsets
-        .add_partition_offset("source", 0, Offset::Offset(offset))
-        .expect("a valid offset");
-    producer
-        .send_offsets_to_transaction(&offsets, &metadata, SOON)
-        .expect("the offsets are taken");
+    send_offset(&producer, &group, "source", offset);
     producer.flush(SOON).expect("all is delivered");
     let plain = Sender::to(node, &[]);
     for partition in 0..PARTITIONS {

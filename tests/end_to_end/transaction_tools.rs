@@ -11,12 +11,30 @@ use chiplog_tests::state::{SOON, reach};
 use rdkafka::producer::{BaseRecord, Producer};
 
 use crate::librdkafka::consumer;
-use crate::transactions::{initialised, seen, setup};
+use crate::transactions::{initialised, seen, send, setup};
 
 const INVALID_PRODUCER_ID_MAPPING: i16 = 49;
 const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
 /// Some producer that nobody was ever given.
 const STRANGER: i64 = 77_000;
+
+/// Finds what hangs in the topic `hanging`.
+pub const FIND_HANGING: [&str; 5] = [
+    "find-hanging",
+    "--topic",
+    "hanging",
+    "--max-transaction-timeout",
+    "0",
+];
+/// Aborts what hangs there; the offset where it began is to follow.
+pub const ABORT_AT: [&str; 6] = [
+    "abort",
+    "--topic",
+    "hanging",
+    "--partition",
+    "0",
+    "--start-offset",
+];
 
 fn tool(node: &Node, arguments: &[&str]) -> Run {
     let bootstrap = node.bootstrap();
@@ -55,9 +73,7 @@ fn kafka_transactions_lists_and_describes() {
     let producer = initialised(&node, "teller");
     producer.begin_transaction().expect("none is open");
     for partition in [0, 2] {
-        let record: BaseRecord<'_, [u8], str> = BaseRecord::to("told");
-        let record = record.partition(partition).payload("told");
-        producer.send(record).expect("the queue is not full");
+        send(&producer, "told", partition, "told");
     }
     producer.flush(SOON).expect("all is delivered");
 
@@ -113,34 +129,18 @@ fn a_hanging_transaction_is_found_and_aborted() -> io::Result<()> {
     plain.finish();
     assert_eq!(committed(), Vec::<String>::new());
 
-    let find = [
-        "find-hanging",
-        "--topic",
-        "hanging",
-        "--max-transaction-timeout",
-        "0",
-    ];
-    let found = rows(tool(&node, &find));
+    let found = rows(tool(&node, &FIND_HANGING));
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(
         found[0][..3],
         ["hanging", "0", &STRANGER.to_string()].map(str::to_owned)
     );
 
-    let abort = [
-        "abort",
-        "--topic",
-        "hanging",
-        "--partition",
-        "0",
-        "--start-offset",
-        "0",
-    ];
-    tool(&node, &abort).succeeded();
+    tool(&node, &[&ABORT_AT[..], &["0"]].concat()).succeeded();
     reach("what came after is seen", SOON, || {
         (committed() == ["plain"]).then_some(())
     });
-    assert!(rows(tool(&node, &find)).is_empty());
+    assert!(rows(tool(&node, &FIND_HANGING)).is_empty());
     Ok(())
 }
 

@@ -52,10 +52,23 @@ pub fn initialised(node: &Node, id: &str) -> BaseProducer {
     producer
 }
 
-fn send(producer: &BaseProducer, topic: &str, partition: i32, value: &str) {
+/// Sends a value with the producer's transaction.
+pub fn send(producer: &BaseProducer, topic: &str, partition: i32, value: &str) {
     let record: BaseRecord<'_, [u8], str> =
         BaseRecord::to(topic).partition(partition).payload(value);
     producer.send(record).expect("the queue is not full");
+}
+
+/// Commits a group's offset in the first partition of a topic with the producer's transaction.
+pub fn send_offset(producer: &BaseProducer, group: &BaseConsumer, topic: &str, offset: i64) {
+    let mut offsets = TopicPartitionList::new();
+    offsets
+        .add_partition_offset(topic, 0, Offset::Offset(offset))
+        .expect("a valid offset");
+    let metadata = group.group_metadata().expect("it has a group");
+    producer
+        .send_offsets_to_transaction(&offsets, &metadata, SOON)
+        .expect("the offsets are taken");
 }
 
 fn send_plain(sender: &Sender, topic: &str, partition: i32) {
@@ -303,17 +316,10 @@ fn offsets_are_committed_with_their_transaction_or_not_at_all() {
         let told = group.committed_offsets(asked, SOON);
         told.expect("the coordinator answers").elements()[0].offset()
     };
-    let metadata = group.group_metadata().expect("it has a group");
     for (offset, commits) in [(3, true), (7, false), (9, true), (12, false)] {
         let before = committed(&group);
         transaction(&producer, "sink", &values_of("copied", 1));
-        let mut offsets = TopicPartitionList::new();
-        offsets
-            .add_partition_offset("source", 0, Offset::Offset(offset))
-            .expect("a valid offset");
-        producer
-            .send_offsets_to_transaction(&offsets, &metadata, SOON)
-            .expect("the offsets are taken");
+        send_offset(&producer, &group, "source", offset);
         // While it is open, a client that asks for stable offsets has to ask again.
         let expected = if commits {
             producer.commit_transaction(SOON).expect("it is committed");

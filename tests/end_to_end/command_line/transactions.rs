@@ -8,7 +8,7 @@ use chiplog_tests::java::{Tool, run_client};
 use chiplog_tests::node::{Node, Setup};
 use chiplog_tests::state::{SOON, reach};
 
-use crate::transaction_tools::hang;
+use crate::transaction_tools::{ABORT_AT, FIND_HANGING, hang};
 use crate::transactions::setup;
 
 #[test]
@@ -64,14 +64,7 @@ fn a_hanging_transaction_is_found_and_aborted_as_kafka_does_it() -> io::Result<(
         let all = [&to[..], arguments].concat();
         assert_same_but(Tool::Transactions, "transactions", &all, sorted)
     };
-    let find = [
-        "find-hanging",
-        "--topic",
-        "hanging",
-        "--max-transaction-timeout",
-        "0",
-    ];
-    let found = same(&find).succeeded();
+    let found = same(&FIND_HANGING).succeeded();
     let row: Vec<&str> = found
         .lines()
         .nth(1)
@@ -90,24 +83,22 @@ fn a_hanging_transaction_is_found_and_aborted_as_kafka_does_it() -> io::Result<(
         "--max-transaction-timeout",
         "0",
     ]);
-    let json = [&["transactions"], &to[..], &find, &["--output", "json"]].concat();
+    let json = [
+        &["transactions"],
+        &to[..],
+        &FIND_HANGING,
+        &["--output", "json"],
+    ]
+    .concat();
     let json = chiplog(&json).succeeded();
     assert!(
         json.starts_with("[{") && json.contains("\"producerId\":77000,"),
         "{json}"
     );
 
-    let abort = [
-        "abort",
-        "--topic",
-        "hanging",
-        "--partition",
-        "0",
-        "--start-offset",
-    ];
-    let nothing_there = [&abort[..], &["7"]].concat();
+    let nothing_there = [&ABORT_AT[..], &["7"]].concat();
     same(&nothing_there);
-    let aborted = [&["transactions"], &to[..], &abort, &["0"]].concat();
+    let aborted = [&["transactions"], &to[..], &ABORT_AT, &["0"]].concat();
     assert_eq!(chiplog(&aborted).succeeded(), "");
     let words = [
         "--topic",
@@ -128,10 +119,10 @@ fn a_hanging_transaction_is_found_and_aborted_as_kafka_does_it() -> io::Result<(
     assert_eq!(chiplog(&level("read_committed")).output, "");
     assert_eq!(chiplog(&level("read_uncommitted")).output, "hangs\n");
     reach("nothing hangs", SOON, || {
-        let found = chiplog(&[&["transactions"], &to[..], &find].concat()).succeeded();
+        let found = chiplog(&[&["transactions"], &to[..], &FIND_HANGING].concat()).succeeded();
         (found.lines().count() == 1).then_some(())
     });
-    same(&find);
+    same(&FIND_HANGING);
     Ok(())
 }
 
