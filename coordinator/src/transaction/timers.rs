@@ -100,8 +100,8 @@ impl Coordinator {
 
     fn forget_all_expired(&mut self, now: TimestampMs, out: &mut Out) {
         let expiration_ms = self.settings.id_expiration_ms;
-        let mut batches: Vec<Vec<Arc<str>>> = Vec::new();
-        let mut bytes = usize::MAX;
+        let bytes_max = self.settings.batch_bytes_max;
+        let mut batches: Vec<(usize, Vec<Arc<str>>)> = Vec::new();
         for (id, transaction) in &mut self.transactions {
             let expired = transaction.standing.is_expired(now, expiration_ms);
             if transaction.pending.is_some() || !expired {
@@ -109,15 +109,16 @@ impl Coordinator {
             }
             transaction.pending = Some(Pending::Tombstone);
             let more = id.len() + OVERHEAD_BYTES_MAX;
-            bytes = bytes.saturating_add(more);
-            if bytes > self.settings.batch_bytes_max {
-                bytes = OVERHEAD_BYTES_MAX + more;
-                batches.push(Vec::new());
+            let last = batches.last_mut();
+            match last.filter(|(bytes, _)| bytes + more <= bytes_max) {
+                Some((bytes, ids)) => {
+                    *bytes += more;
+                    ids.push(id.clone());
+                }
+                None => batches.push((OVERHEAD_BYTES_MAX + more, vec![id.clone()])),
             }
-            let ids = batches.last_mut().expect("one was just begun");
-            ids.push(id.clone());
         }
-        for ids in batches {
+        for (_, ids) in batches {
             self.append(Write::Tombstones(ids), out);
         }
     }
