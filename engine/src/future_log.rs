@@ -215,7 +215,7 @@ impl Log {
             Append {
                 token: 0,
                 batches: Bytes::from(bytes),
-                leader_epoch: LeaderEpoch(-1),
+                leader_epoch: LeaderEpoch::NONE,
                 origin: Origin::Leader,
             },
             now,

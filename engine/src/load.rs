@@ -165,26 +165,9 @@ impl Loader {
     }
 
     fn finish(mut self) -> Result<Log, OpenError> {
-        let (mut active, mut log_end) = self.open_last()?;
-        if self.from.clean && log_end < self.from.recovery_point {
-            tracing::warn!(
-                file = %self.path(active.base_offset, Kind::Log).display(), %log_end,
-                recovery_point = %self.from.recovery_point,
-                "damaged: the end of the log is missing though the last stop was clean"
-            );
-        }
-        if log_end < self.from.log_start {
-            tracing::warn!(
-                partition = %self.from.topic_partition, %log_end, log_start = %self.from.log_start,
-                "the log ends before its start offset; beginning it anew there"
-            );
-            let bases: Vec<Offset> = self.segments.keys().copied().collect();
-            self.set_aside(&bases, "before the log's start")?;
-            self.epochs.clear();
-            (active, log_end) = self.open_last()?;
-        }
-        let bases: Vec<Offset> = self.segments.keys().copied().collect();
-        let log_start = self.from.log_start.max(bases[0]);
+        let (mut active, log_end) = self.open_end()?;
+        let (&first_base, _) = self.segments.first_key_value().expect("one is open");
+        let log_start = self.from.log_start.max(first_base);
         self.epochs.truncate_from_end(log_end);
         self.epochs.truncate_from_start(self.from.log_start);
         let in_directory = OpenError::at(&self.directory);
@@ -196,22 +179,12 @@ impl Loader {
             active.txn_index_bytes = self.segments[&active.base_offset].txn_index as usize;
         }
         let sealed = self.sealed()?;
-        let from = &self.from;
-        let recovery_point = if from.clean {
-            log_end
-        } else {
-            from.recovery_point.min(log_end)
+        let recovery_point = match self.from.clean {
+            true => log_end,
+            false => self.from.recovery_point.min(log_end),
         };
-        let new_names = self.made_files || self.recovered_from.is_some();
-        let unsynced = match self.recovered_from {
-            Some(first) => sealed
-                .iter()
-                .filter(|s| s.base_offset >= first)
-                .cloned()
-                .collect(),
-            None => Vec::new(),
-        };
-        let delay_ms = from.config.file_delete_delay_ms;
+        let flush = self.flush_state(&sealed);
+        let delay_ms = self.from.config.file_delete_delay_ms;
         let set_aside = Some(self.set_aside).filter(|files| !files.is_empty());
         let set_aside = set_aside.map(|files| Removal::of_files(files, delay_ms));
         let topic_id = partition_files::read_topic_id(&self.directory)
@@ -235,16 +208,49 @@ impl Loader {
             queue: Default::default(),
             in_flight: None,
             spare: Default::default(),
-            flush: FlushState {
-                in_flight: None,
-                unsynced,
-                new_names,
-            },
+            flush,
             read_ends: Arc::default(),
             compaction: Default::default(),
             set_aside,
             health: self.from.health,
         })
+    }
+
+    /// Opens the last segment, once it is known that the log does not end before it begins.
+    fn open_end(&mut self) -> Result<(ActiveSegment, Offset), OpenError> {
+        let (active, log_end) = self.open_last()?;
+        let from = &self.from;
+        if from.clean && log_end < from.recovery_point {
+            tracing::warn!(
+                file = %self.path(active.base_offset, Kind::Log).display(), %log_end,
+                recovery_point = %from.recovery_point,
+                "damaged: the end of the log is missing though the last stop was clean"
+            );
+        }
+        if log_end >= from.log_start {
+            return Ok((active, log_end));
+        }
+        tracing::warn!(
+            partition = %from.topic_partition, %log_end, log_start = %from.log_start,
+            "the log ends before its start offset; beginning it anew there"
+        );
+        let bases: Vec<Offset> = self.segments.keys().copied().collect();
+        self.set_aside(&bases, "before the log's start")?;
+        self.epochs.clear();
+        self.open_last()
+    }
+
+    /// What the first flush has to make durable: all that was recovered, and new names.
+    fn flush_state(&self, sealed: &[Arc<SealedSegment>]) -> FlushState {
+        let unsynced = self.recovered_from.map(|first| {
+            let recovered = sealed.iter().filter(|s| s.base_offset >= first);
+            recovered.cloned().collect()
+        });
+        FlushState {
+            in_flight: None,
+            unsynced: unsynced.unwrap_or_default(),
+            new_names: self.made_files || self.recovered_from.is_some(),
+        }
     }
 
     fn load_producers(
