@@ -18,8 +18,10 @@ use protocol::messages::alter_configs::{self as whole, AlterConfigsResponse};
 use protocol::messages::incremental_alter_configs::{
     self as single, IncrementalAlterConfigsResponse,
 };
+use protocol::wire::{Elements, Encoder};
 
 use super::portions::Portions;
+use super::refusal::{code_of, message_of};
 
 use crate::config::describe::BrokerConfig;
 use crate::config::dynamic::{self, Level};
@@ -57,53 +59,36 @@ enum Changes {
 /// that is unknown or named twice.
 const CONFIGS_MAX: usize = 1000;
 
+/// A resource of a request of either form.
+trait Resource<'a>: Clone {
+    /// Its type and name.
+    fn key(self) -> (i8, Cow<'a, str>);
+    /// How many settings of it are named.
+    fn configs_len(&self) -> usize;
+    /// What is to become of the first of them.
+    fn changes(&self) -> Changes;
+    /// Writes what became of it.
+    fn tell(self, told: Told, encoder: &mut Encoder, version: i16);
+}
+
+/// What became of a resource: a code, and words if there are some and there is room for them.
+struct Told {
+    error_code: i16,
+    error_message: Option<Cow<'static, str>>,
+}
+
 /// Answers an IncrementalAlterConfigs request.
 pub async fn incremental_alter_configs(shard: Rc<Shard>, request: Request) -> Outcome {
     let body = match request.body(single::in_frame::IncrementalAlterConfigsRequest::decode) {
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
-    let version = request.version();
     let mut encoder = request.begin_reply();
     let response = IncrementalAlterConfigsResponse::default();
-    response.begin(&mut encoder, version, body.resources.len());
-    let (begins_at, mut answered) = (encoder.len(), 0);
-    let mut portions = Portions::new(
-        &body.resources,
-        |resource| (resource.resource_type, resource.resource_name),
-        |resource| 1 + resource.configs.len().min(CONFIGS_MAX),
-    )
-    .await;
-    while let Some(resources) = portions.next().await {
-        let wanted = resources.iter().map(|resource| Wanted {
-            kind: resource.resource_type,
-            name: resource.resource_name.to_string(),
-            changes: Changes::Single(
-                resource
-                    .configs
-                    .iter()
-                    .take(CONFIGS_MAX)
-                    .map(|config| {
-                        let value = config.value.map(Cow::into_owned);
-                        (config.name.into_owned(), config.config_operation, value)
-                    })
-                    .collect(),
-            ),
-        });
-        let results = alter(&shard, wanted.collect(), body.validate_only).await;
-        for (resource, result) in resources.into_iter().zip(results) {
-            let told = single::AlterConfigsResourceResponse {
-                error_code: code(&result),
-                error_message: message(result).filter(|_| request.has_room_for_texts(&encoder)),
-                resource_type: resource.resource_type,
-                resource_name: resource.resource_name,
-            };
-            told.write(&mut encoder, version);
-            answered += 1;
-        }
-    }
-    encoder.recount(begins_at, body.resources.len(), answered);
-    response.end_responses(&mut encoder, version);
+    response.begin(&mut encoder, request.version(), body.resources.len());
+    let (resources, validate_only) = (&body.resources, body.validate_only);
+    alter_each(&shard, &request, resources, validate_only, &mut encoder).await;
+    response.end_responses(&mut encoder, request.version());
     request.finish_reply(encoder)
 }
 
@@ -113,59 +98,104 @@ pub async fn alter_configs(shard: Rc<Shard>, request: Request) -> Outcome {
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
-    let version = request.version();
     let mut encoder = request.begin_reply();
     let response = AlterConfigsResponse::default();
-    response.begin(&mut encoder, version, body.resources.len());
-    let (begins_at, mut answered) = (encoder.len(), 0);
-    let mut portions = Portions::new(
-        &body.resources,
-        |resource| (resource.resource_type, resource.resource_name),
-        |resource| 1 + resource.configs.len().min(CONFIGS_MAX),
-    )
-    .await;
-    while let Some(resources) = portions.next().await {
-        let wanted = resources.iter().map(|resource| Wanted {
-            kind: resource.resource_type,
-            name: resource.resource_name.to_string(),
-            changes: Changes::Whole(
-                resource
-                    .configs
-                    .iter()
-                    .take(CONFIGS_MAX)
-                    .map(|config| {
-                        let value = config.value.map(Cow::into_owned);
-                        (config.name.into_owned(), value)
-                    })
-                    .collect(),
-            ),
-        });
-        let results = alter(&shard, wanted.collect(), body.validate_only).await;
-        for (resource, result) in resources.into_iter().zip(results) {
-            let told = whole::AlterConfigsResourceResponse {
-                error_code: code(&result),
-                error_message: message(result).filter(|_| request.has_room_for_texts(&encoder)),
-                resource_type: resource.resource_type,
-                resource_name: resource.resource_name,
-            };
-            told.write(&mut encoder, version);
-            answered += 1;
-        }
-    }
-    encoder.recount(begins_at, body.resources.len(), answered);
-    response.end_responses(&mut encoder, version);
+    response.begin(&mut encoder, request.version(), body.resources.len());
+    let (resources, validate_only) = (&body.resources, body.validate_only);
+    alter_each(&shard, &request, resources, validate_only, &mut encoder).await;
+    response.end_responses(&mut encoder, request.version());
     request.finish_reply(encoder)
 }
 
-fn code(result: &Result<(), Refusal>) -> i16 {
-    result
-        .as_ref()
-        .map_or_else(|refusal| refusal.code, |()| ErrorCode::None)
-        .code()
+/// Alters the resources of a request, portion by portion, and writes what became of each.
+async fn alter_each<'a, R: Resource<'a>>(
+    shard: &Rc<Shard>,
+    request: &Request,
+    resources: &Elements<'a, R>,
+    validate_only: bool,
+    encoder: &mut Encoder,
+) {
+    let (begins_at, mut answered) = (encoder.len(), 0);
+    let cost = |resource: &R| 1 + resource.configs_len().min(CONFIGS_MAX);
+    let mut portions = Portions::new(resources, R::key, cost).await;
+    while let Some(portion) = portions.next().await {
+        let wanted = portion.iter().map(|resource| {
+            let (kind, name) = resource.clone().key();
+            Wanted {
+                kind,
+                name: name.into_owned(),
+                changes: resource.changes(),
+            }
+        });
+        let results = alter(shard, wanted.collect(), validate_only).await;
+        for (resource, result) in portion.into_iter().zip(results) {
+            let told = Told {
+                error_code: code_of(&result),
+                error_message: message_of(result).filter(|_| request.has_room_for_texts(encoder)),
+            };
+            resource.tell(told, encoder, request.version());
+            answered += 1;
+        }
+    }
+    encoder.recount(begins_at, resources.len(), answered);
 }
 
-fn message(result: Result<(), Refusal>) -> Option<Cow<'static, str>> {
-    result.err()?.message.map(Cow::Owned)
+impl<'a> Resource<'a> for single::in_frame::AlterConfigsResource<'a> {
+    fn key(self) -> (i8, Cow<'a, str>) {
+        (self.resource_type, self.resource_name)
+    }
+
+    fn configs_len(&self) -> usize {
+        self.configs.len()
+    }
+
+    fn changes(&self) -> Changes {
+        let configs = self.configs.iter().take(CONFIGS_MAX);
+        let changes = configs.map(|config| {
+            let value = config.value.map(Cow::into_owned);
+            (config.name.into_owned(), config.config_operation, value)
+        });
+        Changes::Single(changes.collect())
+    }
+
+    fn tell(self, told: Told, encoder: &mut Encoder, version: i16) {
+        let told = single::AlterConfigsResourceResponse {
+            error_code: told.error_code,
+            error_message: told.error_message,
+            resource_type: self.resource_type,
+            resource_name: self.resource_name,
+        };
+        told.write(encoder, version);
+    }
+}
+
+impl<'a> Resource<'a> for whole::in_frame::AlterConfigsResource<'a> {
+    fn key(self) -> (i8, Cow<'a, str>) {
+        (self.resource_type, self.resource_name)
+    }
+
+    fn configs_len(&self) -> usize {
+        self.configs.len()
+    }
+
+    fn changes(&self) -> Changes {
+        let configs = self.configs.iter().take(CONFIGS_MAX);
+        let changes = configs.map(|config| {
+            let value = config.value.map(Cow::into_owned);
+            (config.name.into_owned(), value)
+        });
+        Changes::Whole(changes.collect())
+    }
+
+    fn tell(self, told: Told, encoder: &mut Encoder, version: i16) {
+        let told = whole::AlterConfigsResourceResponse {
+            error_code: told.error_code,
+            error_message: told.error_message,
+            resource_type: self.resource_type,
+            resource_name: self.resource_name,
+        };
+        told.write(encoder, version);
+    }
 }
 
 /// Decides on each resource by itself and commits what may be, unless it was only to be checked.

@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use controller::topics::grow::{Growth, Results, grow};
 use controller::topics::{Mode, RECORDS_PER_REQUEST_MAX};
-use protocol::error::ErrorCode;
 use protocol::ids::BrokerId;
 use protocol::messages::create_partitions::in_frame::{
     CreatePartitionsRequest, CreatePartitionsTopic,
@@ -15,6 +14,7 @@ use protocol::messages::create_partitions::{
 };
 
 use super::portions::Portions;
+use super::refusal::{code_of, message_of};
 
 use crate::entropy::random_u64;
 use crate::metadata_log::Change;
@@ -46,17 +46,10 @@ pub async fn create_partitions(shard: Rc<Shard>, request: Request) -> Outcome {
     .await;
     while let Some(topics) = portions.next().await {
         for (name, result) in grow_portion(&shard, &topics, mode).await {
-            let refusal = result.err();
             let result = CreatePartitionsTopicResult {
                 name: Cow::Owned(name),
-                error_code: refusal
-                    .as_ref()
-                    .map_or(ErrorCode::None, |refusal| refusal.code)
-                    .code(),
-                error_message: refusal
-                    .and_then(|refusal| refusal.message)
-                    .filter(|_| request.has_room_for_texts(&encoder))
-                    .map(Cow::Owned),
+                error_code: code_of(&result),
+                error_message: message_of(result).filter(|_| request.has_room_for_texts(&encoder)),
             };
             result.write(&mut encoder, version);
             answered += 1;
