@@ -120,10 +120,11 @@ pub enum Standing {
     },
 }
 
+/// A partition, and what its client was told of it last; None if it is to be told whatever it is.
 struct Cached {
     part: FetchPart,
-    high_watermark: Offset,
-    log_start_offset: Offset,
+    high_watermark: Option<Offset>,
+    log_start_offset: Option<Offset>,
 }
 
 struct Session {
@@ -275,7 +276,11 @@ impl FetchSessions {
             next_place: 0,
         };
         for (part, read) in parts.iter().zip(reads) {
-            session.add(part.clone(), read.high_watermark, read.log_start_offset);
+            session.add(
+                part.clone(),
+                Some(read.high_watermark),
+                Some(read.log_start_offset),
+            );
         }
         let id = loop {
             let id = self.first_id + self.given;
@@ -323,7 +328,7 @@ impl Session {
                         .expect("a place has its partition")
                         .part = part;
                 }
-                None => self.add(part, Offset(-1), Offset(-1)),
+                None => self.add(part, None, None),
             }
         }
         for target in forgotten {
@@ -333,7 +338,12 @@ impl Session {
         }
     }
 
-    fn add(&mut self, part: FetchPart, high_watermark: Offset, log_start_offset: Offset) {
+    fn add(
+        &mut self,
+        part: FetchPart,
+        high_watermark: Option<Offset>,
+        log_start_offset: Option<Offset>,
+    ) {
         let place = self.next_place;
         self.next_place += 1;
         self.places.insert(part.target.clone(), place);
@@ -358,16 +368,12 @@ impl Session {
             .expect("a place has its partition");
         let news = read.bytes() > 0
             || read.is_urgent()
-            || cached.high_watermark != read.high_watermark
-            || cached.log_start_offset != read.log_start_offset;
-        cached.log_start_offset = read.log_start_offset;
+            || cached.high_watermark != Some(read.high_watermark)
+            || cached.log_start_offset != Some(read.log_start_offset);
+        cached.log_start_offset = Some(read.log_start_offset);
         // After an error the partition is told again when it goes away.
-        let failed = read.error != ErrorCode::None;
-        cached.high_watermark = if failed {
-            Offset(-1)
-        } else {
-            read.high_watermark
-        };
+        let succeeded = read.error == ErrorCode::None;
+        cached.high_watermark = succeeded.then_some(read.high_watermark);
         if read.bytes() > 0 {
             let cached = self.parts.remove(&place).expect("just seen");
             self.add(cached.part, cached.high_watermark, cached.log_start_offset);
@@ -393,8 +399,8 @@ mod tests {
             },
             fetch_offset: Offset(fetch_offset),
             max_bytes: 1,
-            current_leader_epoch: LeaderEpoch(-1),
-            last_fetched_epoch: LeaderEpoch(-1),
+            current_leader_epoch: LeaderEpoch::NONE,
+            last_fetched_epoch: LeaderEpoch::NONE,
         }
     }
 

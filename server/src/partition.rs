@@ -210,10 +210,7 @@ impl Partition {
         let mut state = self.state.borrow_mut();
         let log = state.log.take();
         let waiting: Vec<_> = state.uncommitted.drain(..).collect();
-        state
-            .watches
-            .drain(..)
-            .for_each(|watch| watch.saw(u64::MAX));
+        state.watches.drain(..).for_each(|watch| watch.wake());
         drop(state);
         for Uncommitted { wait, .. } in waiting {
             wait.gather.put(
@@ -313,7 +310,7 @@ impl Partition {
     /// Lets all who wait for records look again.
     pub fn wake_watches(&self) {
         let watches = std::mem::take(&mut self.state.borrow_mut().watches);
-        watches.iter().for_each(|watch| watch.saw(u64::MAX));
+        watches.iter().for_each(|watch| watch.wake());
     }
 
     fn is_busy(&self) -> bool {

@@ -49,6 +49,11 @@ impl Watch {
         }
     }
 
+    /// What the partition now has to say is no bytes: the fetcher looks again at once.
+    pub fn wake(&self) {
+        self.saw(self.needed_bytes.get());
+    }
+
     /// `bytes` were there when the fetcher looked: so many fewer have to come, but at least one.
     pub fn has(&self, bytes: u64) {
         self.needed_bytes

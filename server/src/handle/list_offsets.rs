@@ -183,24 +183,19 @@ async fn named_twice(body: &ListOffsetsRequest<'_>) -> Twice {
 
 /// What a timestamp of the request asks for.
 fn query_of(version: i16, timestamp: i64) -> Result<OffsetQuery, ErrorCode> {
-    let since = match timestamp {
-        LATEST | EARLIEST | 0.. => 0,
-        MAX_TIMESTAMP => 7,
-        EARLIEST_LOCAL => 8,
-        LATEST_TIERED => 9,
-        _ => i16::MAX,
+    let (since, query) = match timestamp {
+        LATEST => (0, OffsetQuery::Latest),
+        EARLIEST => (0, OffsetQuery::Earliest),
+        0.. => (0, OffsetQuery::At(TimestampMs(timestamp))),
+        MAX_TIMESTAMP => (7, OffsetQuery::MaxTimestamp),
+        EARLIEST_LOCAL => (8, OffsetQuery::EarliestLocal),
+        LATEST_TIERED => (9, OffsetQuery::LatestTiered),
+        _ => return Err(ErrorCode::UnsupportedVersion),
     };
-    if version < since {
-        return Err(ErrorCode::UnsupportedVersion);
+    match version < since {
+        true => Err(ErrorCode::UnsupportedVersion),
+        false => Ok(query),
     }
-    Ok(match timestamp {
-        LATEST => OffsetQuery::Latest,
-        EARLIEST => OffsetQuery::Earliest,
-        EARLIEST_LOCAL => OffsetQuery::EarliestLocal,
-        MAX_TIMESTAMP => OffsetQuery::MaxTimestamp,
-        LATEST_TIERED => OffsetQuery::LatestTiered,
-        _ => OffsetQuery::At(TimestampMs(timestamp)),
-    })
 }
 
 fn answer(part: &ListOffsetsPartition, version: i16, found: Found) -> ListOffsetsPartitionResponse {

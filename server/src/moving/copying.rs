@@ -67,6 +67,14 @@ enum Step {
     Over,
 }
 
+/// What one step did to the copy.
+enum Done {
+    /// It has so many bytes more.
+    Copied(usize),
+    /// It is empty, and goes on from another offset.
+    BegunAnew,
+}
+
 /// On whose threads a step runs.
 #[derive(Clone, Copy)]
 enum Haste {
@@ -204,21 +212,21 @@ async fn copy_step(shard: &Rc<Shard>, one: &Move, haste: Haste) -> Result<Step, 
             Err(hitch) => Err(hitch),
             Ok(Next::Slice(slice)) if slice.is_empty() => copy
                 .end_copy_at(log_end, now)
-                .map(|()| 0)
+                .map(|()| Done::Copied(0))
                 .map_err(Hitch::from),
             Ok(Next::Slice(slice)) => match copy.copy_blocking(&slice, log_start, now) {
                 Err(CopyError::DoesNotFit(at)) => {
                     tracing::warn!("a copy begins anew: it does not fit at {at}");
                     let begun = copy.begin_copy_at(log_start, now);
-                    begun.map(|()| usize::MAX).map_err(Hitch::from)
+                    begun.map(|()| Done::BegunAnew).map_err(Hitch::from)
                 }
-                other => other.map_err(Hitch::from),
+                other => other.map(Done::Copied).map_err(Hitch::from),
             },
             Ok(Next::BeginAt(start)) => {
                 let begun = copy.begin_copy_at(start, now);
-                begun.map(|()| usize::MAX).map_err(Hitch::from)
+                begun.map(|()| Done::BegunAnew).map_err(Hitch::from)
             }
-            Ok(Next::Nothing | Next::Read(_)) => Ok(0),
+            Ok(Next::Nothing | Next::Read(_)) => Ok(Done::Copied(0)),
         };
         (copy, done)
     };
@@ -228,8 +236,8 @@ async fn copy_step(shard: &Rc<Shard>, one: &Move, haste: Haste) -> Result<Step, 
     };
     one.put_back(shard, copy);
     match done? {
-        usize::MAX => Ok(Step::Behind),
-        bytes => {
+        Done::BegunAnew => Ok(Step::Behind),
+        Done::Copied(bytes) => {
             shard.node.move_pace.took(bytes);
             Ok(match bytes > CLOSE_BYTES {
                 true => Step::Behind,
