@@ -16,6 +16,7 @@ use engine::log::Log;
 use protocol::ids::{BrokerEpoch, BrokerId, PartitionIndex, Uuid};
 use ring::event::Event;
 use ring::mailbox::Receiver;
+use ring::net::Listener;
 use ring::signal::Signal;
 
 use crate::acceptors::{self, ListenerNames};
@@ -103,11 +104,13 @@ struct ShardSeed {
 /// Runs a node until SIGTERM or SIGINT ends it.
 pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
     let began = Instant::now();
-    let system = |what| move |source| ServeError::System { what, source };
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    ring::signal::block().map_err(system("SIGTERM cannot be handled"))?;
+    ring::signal::block().map_err(|source| ServeError::System {
+        what: "SIGTERM cannot be handled",
+        source,
+    })?;
     abort_on_panic();
     share_out_descriptors();
     let listeners = listen::bind(&config)?;
@@ -137,14 +140,22 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
         config,
     });
     let logs = deal_out(&node, &image, found);
-    let (senders, mailboxes): (Vec<_>, Vec<_>) = (0..shards)
+    let seeds = seeds(&node, &image, logs, metadata_log);
+    run_shards(seeds, listeners, began)
+}
+
+fn seeds(
+    node: &Arc<Node>,
+    image: &Arc<Image>,
+    logs: Vec<Vec<Dealt>>,
+    metadata_log: LedLog,
+) -> Vec<ShardSeed> {
+    let (senders, mailboxes): (Vec<_>, Vec<_>) = (0..node.shards)
         .map(|_| ring::mailbox::channel(MAILBOX_LETTERS_MAX))
         .unzip();
     let mut metadata = Some(metadata_log);
-    let seeds = mailboxes
-        .into_iter()
-        .zip(logs)
-        .enumerate()
+    let seeds = mailboxes.into_iter().zip(logs).enumerate();
+    seeds
         .map(|(n, (mailbox, logs))| ShardSeed {
             id: ShardId(n),
             node: node.clone(),
@@ -153,7 +164,16 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
             senders: senders.clone(),
             mailbox,
             metadata: metadata.take_if(|_| ShardId(n) == METADATA_SHARD),
-        });
+        })
+        .collect()
+}
+
+/// Runs a thread a shard until all have ended, or one has failed.
+fn run_shards(
+    seeds: Vec<ShardSeed>,
+    listeners: Vec<Listener>,
+    began: Instant,
+) -> Result<(), ServeError> {
     let listeners = Arc::new(Mutex::new(Some(listeners)));
     let (ended, ends) = mpsc::channel();
     let mut threads = Vec::new();
@@ -165,7 +185,10 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
                 let result = run_shard(seed, &listeners, began);
                 let _ = ended.send(result); // The main thread may have left with an error.
             })
-            .map_err(system("a shard's thread cannot be started"))?;
+            .map_err(|source| ServeError::System {
+                what: "a shard's thread cannot be started",
+                source,
+            })?;
         threads.push(thread);
     }
     drop(ended);
@@ -294,7 +317,7 @@ fn is_of_image(
 
 fn run_shard(
     seed: ShardSeed,
-    listeners: &Mutex<Option<Vec<ring::net::Listener>>>,
+    listeners: &Mutex<Option<Vec<Listener>>>,
     began: Instant,
 ) -> Result<(), ServeError> {
     let budget = seed
@@ -374,7 +397,7 @@ async fn drain(shard: Rc<Shard>, mut mailbox: Receiver<Letter>) {
 /// The metadata shard registers the node, serves until a signal comes, and ends the node.
 async fn run_node(
     shard: &Rc<Shard>,
-    listeners: Vec<ring::net::Listener>,
+    listeners: Vec<Listener>,
     began: Instant,
 ) -> Result<(), ServeError> {
     ring::spawn(checkpoints::write_forever(shard.clone()));
@@ -410,7 +433,7 @@ fn registration(config: &ServerConfig, directories: &Directories) -> Registratio
     });
     Registration {
         id: config.node_id,
-        epoch: BrokerEpoch(-1), // The offset that the record will have.
+        epoch: BrokerEpoch::NONE, // The offset that the record will have.
         incarnation: random_uuid(),
         endpoints: endpoints.collect(),
         rack: config.rack.clone(),
