@@ -1,5 +1,5 @@
-//! In which of its log directories a broker has a replica (KIP-858): the broker says it, before the
-//! replica's log moves to another.
+//! In which of its log directories a broker has a replica (KIP-858): the broker says it when it has
+//! chosen one, and before the replica's log moves to another.
 //!
 //! It must not know paths. Neither leader nor epoch changes with it.
 
@@ -22,36 +22,42 @@ pub fn directory_of(partition: &Partition, broker: BrokerId) -> Option<Uuid> {
     is_told.then_some(directory)
 }
 
-/// Decides that the replica of `broker` is in `directory`. Nothing changes where there is no such
-/// replica any more, or where the records cannot say it yet.
-pub fn assign(image: &Image, broker: BrokerId, of: Of, directory: Uuid) -> Decision<()> {
-    let nothing = Decision {
-        records: Vec::new(),
-        outcome: (),
-    };
-    let topic = image.topic_by_id(of.topic);
-    let Some(partition) = topic.and_then(|topic| topic.partition(of.index)) else {
-        return nothing;
-    };
+/// Where a replica is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Of which partition.
+    pub of: Of,
+    /// The directory it is in.
+    pub directory: Uuid,
+}
+
+/// Decides that the replicas of `broker` are where they are said to be. Nothing changes where there is
+/// no such replica any more, or where the records cannot say it yet.
+pub fn assign(image: &Image, broker: BrokerId, places: &[Place]) -> Decision<()> {
     let is_told = image.feature(METADATA_VERSION) >= Some(LEVEL_MIN);
+    let places = places.iter().filter(|_| is_told);
+    let change = |place: &Place| assign_one(image, broker, *place);
+    Decision {
+        records: places.filter_map(change).collect(),
+        outcome: (),
+    }
+}
+
+fn assign_one(image: &Image, broker: BrokerId, Place { of, directory }: Place) -> Option<Record> {
+    let partition = image.topic_by_id(of.topic)?.partition(of.index)?;
     let mut directories = partition.directories.clone();
     let replicas = partition.replicas.iter().zip(&mut directories);
     for (_, known) in replicas.filter(|(replica, _)| **replica == broker) {
         *known = directory;
     }
-    if !is_told || directories == partition.directories {
-        return nothing;
-    }
-    let change = PartitionChangeRecord {
-        partition_id: of.index.0,
-        topic_id: of.topic,
-        directories: Some(directories),
-        ..PartitionChangeRecord::default()
-    };
-    Decision {
-        records: vec![Record::PartitionChange(change)],
-        ..nothing
-    }
+    (directories != partition.directories).then(|| {
+        Record::PartitionChange(PartitionChangeRecord {
+            partition_id: of.index.0,
+            topic_id: of.topic,
+            directories: Some(directories),
+            ..PartitionChangeRecord::default()
+        })
+    })
 }
 
 #[cfg(test)]
@@ -93,6 +99,10 @@ mod tests {
             topic: TOPIC,
             index: PartitionIndex(0),
         };
+        let eight = Place {
+            of,
+            directory: Uuid([8; 16]),
+        };
         let mut image = image(LEVEL_MIN);
         let told = |image: &Image, broker| {
             let topic = image.topic_by_id(TOPIC).unwrap();
@@ -102,7 +112,7 @@ mod tests {
         assert_eq!(told(&image, 1), None);
         let before = image.topic_by_id(TOPIC).unwrap().clone();
         for round in 0..2 {
-            let decision = assign(&image, BrokerId(1), of, Uuid([8; 16]));
+            let decision = assign(&image, BrokerId(1), &[eight]);
             assert_eq!(decision.records.len(), 1 - round, "once");
             apply(&mut image, &decision.records);
         }
@@ -112,7 +122,7 @@ mod tests {
         let [was, is] = [&was, is].map(|topic| topic.partition(of.index).unwrap());
         assert_eq!((was.leader, was.leader_epoch), (is.leader, is.leader_epoch));
         assert_eq!((&was.isr, &was.replicas), (&is.isr, &is.replicas));
-        let nobody = assign(&image, BrokerId(5), of, Uuid([8; 16]));
+        let nobody = assign(&image, BrokerId(5), &[eight]);
         assert_eq!(nobody.records, []);
     }
 
@@ -122,7 +132,12 @@ mod tests {
             topic: TOPIC,
             index: PartitionIndex(0),
         };
-        let decision = assign(&image(LEVEL_MIN - 1), BrokerId(0), of, Uuid([8; 16]));
+        let directory = Uuid([8; 16]);
+        let decision = assign(
+            &image(LEVEL_MIN - 1),
+            BrokerId(0),
+            &[Place { of, directory }],
+        );
         assert_eq!(decision.records, []);
     }
 }

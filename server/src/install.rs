@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use controller::directories::Place;
 use controller::image::ResourceType;
 use controller::{Image, Record};
 use engine::TopicPartition;
@@ -20,9 +21,10 @@ use crate::coordination::groups;
 use crate::mail::{Done, Question};
 use crate::moving;
 use crate::partition::{Partition, PartitionKey};
+use crate::placement;
 use crate::shard::Shard;
 
-/// Make ready for an image.
+/// Make ready for an image. Answered with the places of new logs that it does not say.
 pub struct Prepare {
     /// The image.
     pub image: Arc<Image>,
@@ -31,16 +33,17 @@ pub struct Prepare {
 }
 
 impl Question for Prepare {
-    type Answer = ();
+    type Answer = Vec<Place>;
 
-    fn serve(self, shard: &Rc<Shard>, done: Done<()>) {
+    fn serve(self, shard: &Rc<Shard>, done: Done<Vec<Place>>) {
         let shard = shard.clone();
         ring::spawn(async move {
             let _turn = shard.turns.take().await;
+            let mut places = Vec::new();
             for topic in self.topics.iter() {
-                create_partitions(&shard, &self.image, *topic).await;
+                create_partitions(&shard, &self.image, *topic, &mut places).await;
             }
-            done.put(());
+            done.put(places);
         });
     }
 }
@@ -120,7 +123,12 @@ pub fn touch_brokers(records: &[Record]) -> bool {
     })
 }
 
-async fn create_partitions(shard: &Rc<Shard>, image: &Image, topic_id: Uuid) {
+async fn create_partitions(
+    shard: &Rc<Shard>,
+    image: &Image,
+    topic_id: Uuid,
+    places: &mut Vec<Place>,
+) {
     let Some(topic) = image.topic_by_id(topic_id) else {
         return;
     };
@@ -147,7 +155,10 @@ async fn create_partitions(shard: &Rc<Shard>, image: &Image, topic_id: Uuid) {
         let created = ring::offload(move || directories.create_log(&name, topic_id, log_config));
         match created.await {
             Ok(mut log) => {
-                let leader = leader(shard.node.broker_id, state, &mut log);
+                let node = shard.node.broker_id;
+                let place = placement::untold(node, &shard.node.directories, key, state, &log);
+                places.extend(place);
+                let leader = leader(node, state, &mut log);
                 let partition = Partition::new(topic.name.clone(), key, log, leader, &settings);
                 shard.add_partition(partition);
             }

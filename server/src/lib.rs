@@ -42,6 +42,7 @@ mod node;
 mod offline;
 mod offsets;
 mod partition;
+mod placement;
 mod producer_expiry;
 mod producer_ids;
 mod quorum;

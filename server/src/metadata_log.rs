@@ -29,6 +29,7 @@ use crate::install::{Install, Prepare, touch_brokers, touched_topics};
 use crate::mail::{Done, Question};
 use crate::metadata_batches::in_batches;
 use crate::metadata_snapshots::MetadataSnapshots;
+use crate::placement;
 use crate::quorum::LedLog;
 use crate::shard::{METADATA_SHARD, Shard, ShardId};
 
@@ -277,9 +278,12 @@ async fn publish(shard: &Rc<Shard>, before: &Arc<Image>, after: Arc<Image>, reco
             shard.ask(ShardId(to), prepare)
         })
         .collect();
+    let mut places = Vec::new();
     for preparation in preparations {
-        preparation.await;
+        places.extend(preparation.await);
     }
+    // Before anybody can ask that one of them move.
+    placement::tell(shard, places);
     let installs: Vec<_> = (0..shard.count())
         .map(|to| {
             let install = Install {

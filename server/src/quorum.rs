@@ -8,6 +8,7 @@ use bytes::Bytes;
 use controller::Record;
 use controller::adopt::{FoundReplica, adopt};
 use controller::bootstrap::{self, Registration, Stage};
+use controller::directories::{self, Place};
 use controller::image::{Image, ReplayError};
 use controller::record::AbortTransactionRecord;
 use controller::topics::internal::InternalTopics;
@@ -127,6 +128,12 @@ impl LedLog {
             tracing::warn!("{note}");
         }
         Ok(())
+    }
+
+    /// Says where replicas are. Blocking.
+    pub fn assign(&mut self, node: BrokerId, places: &[Place]) -> Result<(), QuorumError> {
+        let decision = directories::assign(self.image(), node, places);
+        self.commit(&decision.records)
     }
 
     /// The newest image.

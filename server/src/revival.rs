@@ -14,6 +14,7 @@ use ring::event::Event;
 
 use crate::install;
 use crate::partition::{Partition, PartitionKey};
+use crate::placement;
 use crate::shard::Shard;
 
 /// How often partitions are tried.
@@ -95,7 +96,10 @@ async fn revive(shard: &Rc<Shard>, key: PartitionKey) -> Result<(), OpenError> {
     let log_config = Arc::new(settings.log.clone());
     let made = ring::offload(move || directories.try_again(&name, key.topic_id, log_config));
     let mut log = made.await?;
-    let leader = install::leader(shard.node.broker_id, state, &mut log);
+    let node = shard.node.broker_id;
+    let place = placement::untold(node, &shard.node.directories, key, state, &log);
+    placement::tell(shard, place.into_iter().collect());
+    let leader = install::leader(node, state, &mut log);
     shard.add_partition(Partition::new(
         topic.name.clone(),
         key,

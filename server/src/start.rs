@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use controller::bootstrap::Registration;
-use controller::directories::directory_of;
+use controller::directories::{Place, directory_of};
 use controller::image::{Endpoint, Image};
 use controller::topic_name;
 use engine::OpenError;
@@ -34,6 +34,7 @@ use crate::moving::{self, Pace};
 use crate::node::Node;
 use crate::offline::OfflinePartitions;
 use crate::partition::{Partition, PartitionKey};
+use crate::placement;
 use crate::quorum::{self, LedLog, QuorumError};
 use crate::replay::{ReplayFailure, replay};
 use crate::shard::{METADATA_SHARD, Shard, ShardId, owner};
@@ -124,7 +125,7 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
     if let Some(found) = directories.of_zookeeper_broker()? {
         metadata_log.adopt(config.node_id, &found, &config.internal_topics)?;
     }
-    let image = Arc::new(metadata_log.image().clone());
+    let image = metadata_log.image().clone();
     let cores = thread::available_parallelism().map_or(1, |n| n.get());
     let shards = config.num_shards.unwrap_or(cores);
     let found = load_logs(&config, &directories, &image)?;
@@ -140,6 +141,8 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
         config,
     });
     let logs = deal_out(&node, &image, found);
+    metadata_log.assign(node.broker_id, &untold_places(&node, &image, &logs))?;
+    let image = Arc::new(metadata_log.image().clone());
     let seeds = seeds(&node, &image, logs, metadata_log);
     run_shards(seeds, listeners, began)
 }
@@ -297,6 +300,21 @@ fn deal_out(node: &Node, image: &Image, mut found: Found) -> Vec<Vec<Dealt>> {
         }
     }
     dealt
+}
+
+/// Where logs are of which the metadata says something else, unless they are on their way there.
+fn untold_places(node: &Node, image: &Image, dealt: &[Vec<Dealt>]) -> Vec<Place> {
+    let of_log = |dealt: &Dealt| {
+        let said = image.topic_by_id(dealt.key.topic_id)?;
+        let said = said.partition(dealt.key.partition)?;
+        let going_to = dealt.copy.as_ref().map(|(_, to)| *to);
+        if going_to.is_some() && directory_of(said, node.broker_id) == going_to {
+            return None;
+        }
+        let directories = &node.directories;
+        placement::untold(node.broker_id, directories, dealt.key, said, &dealt.log)
+    };
+    dealt.iter().flatten().filter_map(of_log).collect()
 }
 
 /// Whether a directory is the log of one of this node's partitions. One without a topic id counts

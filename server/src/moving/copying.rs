@@ -8,6 +8,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use controller::directories::Place;
 use controller::leadership::Of;
 use controller::{Refusal, directories};
 use engine::append::AppendError;
@@ -421,7 +422,8 @@ async fn assign(shard: &Rc<Shard>, one: &Move, directory: Uuid) -> Result<(), Re
         topic: one.partition.key.topic_id,
         index: one.partition.key.partition,
     };
-    let change = Change::new(move |image| Ok(directories::assign(image, broker, of, directory)));
+    let place = [Place { of, directory }];
+    let change = Change::new(move |image| Ok(directories::assign(image, broker, &place)));
     shard.ask(METADATA_SHARD, change).await
 }
 

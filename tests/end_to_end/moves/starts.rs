@@ -1,11 +1,13 @@
 //! What a move left is settled at the next start, by us and by Kafka.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
 use chiplog_tests::java::{Tool, run};
 use chiplog_tests::node::{Node, Setup, Target};
 use chiplog_tests::raw::{Body, LIST_OFFSETS, batch, produce_to, try_end_offset};
+use chiplog_tests::state::{SOON, reach};
 
 use super::{
     alter, assert_in_order, directories_of, directory, elsewhere, node, places, send, throttle,
@@ -139,19 +141,97 @@ fn kafka_goes_on_with_logs_that_were_moved_and_moves_them_back() {
 
 /// The last change of a partition in the metadata is that its replica is in a directory.
 fn assert_metadata_says(node: &Node, name: &str) {
+    let said = said_of_directories(node, "PARTITION_CHANGE_RECORD");
+    let (_, last) = said.last().expect("there is one");
+    assert_eq!(*last, directory_id(node, name));
+}
+
+fn directory_id(node: &Node, name: &str) -> String {
     let identity = fs::read_to_string(directory(node, name).join("meta.properties"));
     let identity = identity.expect("it is there");
-    let id = identity
-        .lines()
-        .find_map(|line| line.strip_prefix("directory.id="));
+    let mut lines = identity.lines();
+    let id = lines.find_map(|line| line.strip_prefix("directory.id="));
+    id.expect("an id").to_owned()
+}
+
+/// What records of this type say of directories, with the partitions, in their order.
+fn said_of_directories(node: &Node, kind: &str) -> Vec<(u64, String)> {
     let log = "__cluster_metadata-0/00000000000000000000.log";
     let path = directory(node, "data").join(log).display().to_string();
     let words = ["--cluster-metadata-decoder", "--files", &path];
     let printed = run(Tool::DumpLog, &words).succeeded();
-    let mut changes = printed
-        .lines()
-        .filter(|line| line.contains("PARTITION_CHANGE_RECORD"));
-    let last = changes.next_back().expect("there is one");
-    let said = format!(r#""directories":["{}"]"#, id.expect("an id"));
-    assert!(last.contains(&said), "{said}: {last}");
+    let lines = printed.lines().filter_map(|line| {
+        let (_, payload) = line.split_once("payload: ")?;
+        let record: serde_json::Value = serde_json::from_str(payload).expect("JSON");
+        (record["type"] == kind).then_some(record)
+    });
+    let said = lines.filter_map(|record| {
+        let data = &record["data"];
+        let directory = data["directories"].as_array()?[0].as_str()?.to_owned();
+        Some((data["partitionId"].as_u64().expect("a number"), directory))
+    });
+    said.collect()
+}
+
+/// The ids of the directories that the partitions of `t` are in.
+fn places_of(node: &Node, partitions: u64) -> BTreeMap<u64, String> {
+    let place = |partition| {
+        let is_there = |name: &&str| {
+            directory(node, name)
+                .join(format!("t-{partition}"))
+                .exists()
+        };
+        let name = ["data", "more", "most"].into_iter().find(is_there);
+        (
+            partition,
+            directory_id(node, name.expect("it is somewhere")),
+        )
+    };
+    (0..partitions).map(place).collect()
+}
+
+/// What the metadata says at last of the partitions' directories, and how often it was changed.
+fn told(node: &Node) -> (BTreeMap<u64, String>, usize) {
+    let changes = said_of_directories(node, "PARTITION_CHANGE_RECORD");
+    let count = changes.len();
+    let begun = said_of_directories(node, "PARTITION_RECORD");
+    (begun.into_iter().chain(changes).collect(), count)
+}
+
+#[test]
+fn the_metadata_says_in_which_directory_each_log_is() -> io::Result<()> {
+    let settings = Setup::new()
+        .set("log.dirs", "data,more,most")
+        .set("node.id", "1");
+    let mut node = Node::start_with(settings);
+    node.create_topic("t", 6);
+    if node.target() == Target::Chiplog {
+        node.stop();
+    } else {
+        reach("it is told", SOON, || (told(&node).1 == 6).then_some(()));
+        node.stop();
+    }
+    assert_eq!(told(&node), (places_of(&node, 6), 6));
+
+    let find = |name: &str| (0..6).find(|n| directory(&node, name).join(format!("t-{n}")).exists());
+    let moved = find("more").expect("one is there");
+    let log = |name: &str| directory(&node, name).join(format!("t-{moved}"));
+    fs::rename(log("more"), log("most"))?;
+    node.start_again();
+    if node.target() == Target::Kafka {
+        reach("it is told", SOON, || (told(&node).1 == 7).then_some(()));
+    }
+    node.stop();
+    let said = (places_of(&node, 6), 7);
+    assert_eq!(told(&node), said);
+    if Target::of_this_run() == Target::Chiplog {
+        node.start_again_as(Target::Kafka);
+        node.create_topic("later", 1);
+        reach("Kafka tells of its own", SOON, || {
+            (told(&node).1 == 8).then_some(())
+        });
+        node.stop();
+        assert_eq!(told(&node).1, 8, "there was nothing to tell of ours");
+    }
+    Ok(())
 }
