@@ -14,7 +14,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use journal::FENCED;
 
 use crate::chance::Chance;
 use crate::verdict::Verdict;
@@ -29,6 +32,11 @@ const GIVEN: i64 = 5;
 /// The longest time in which the whole group commits nothing: crashed members time out after 6 s.
 const STANDSTILL_MAX: Duration = SOON;
 
+/// Who stands still does so for at least so long, and for up to so many milliseconds more: around
+/// the 6 s after which a member is put out, and below the 10 s after which its transaction is aborted.
+const STANDS_STILL_MIN: Duration = Duration::from_millis(5_000);
+const STANDS_STILL_MORE: usize = 3_000;
+
 /// How the members commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
@@ -42,9 +50,32 @@ struct Member {
     process: Child,
     /// The member leaves when this is closed.
     stays: Option<ChildStdin>,
+    /// It stands still until then.
+    still: Option<Instant>,
+    /// It did so before: twice within one transaction would be longer than that may last.
+    stood_still: bool,
 }
 
 impl Member {
+    /// The member does nothing for `time`, and does not know it.
+    fn stand_still(&mut self, time: Duration) {
+        self.signal(Signal::STOP);
+        self.still = Some(Instant::now() + time);
+        self.stood_still = true;
+    }
+
+    /// The member goes on where it stood.
+    fn go_on(&mut self) {
+        self.signal(Signal::CONT);
+        self.still = None;
+    }
+
+    fn signal(&self, signal: Signal) {
+        let number = i32::try_from(self.process.id()).expect("process ids are small");
+        let process = Pid::from_raw(number).expect("process ids are positive");
+        kill_process(process, signal).expect("the member is a child");
+    }
+
     /// The member is gone at once.
     fn crash(&mut self) {
         // Both fail only when the process is gone already.
@@ -54,11 +85,13 @@ impl Member {
 
     /// The member leaves the group in order.
     fn leave(mut self) {
+        self.go_on();
         drop(self.stays.take());
         let status = reach("the member ends", SOON, || {
             self.process.try_wait().expect("the member is a child")
         });
-        assert!(status.success(), "a member ended with {status}");
+        let fenced = status.code() == Some(FENCED);
+        assert!(fenced || status.success(), "a member ended with {status}");
     }
 }
 
@@ -72,10 +105,14 @@ impl Drop for Member {
 pub struct Crowd<'a> {
     node: &'a Node,
     how: How,
+    /// Whether members also stand still, long enough to be put out.
+    stand_still: bool,
     chance: Chance,
     journals: TempDir,
     joined: usize,
     crashed: usize,
+    /// Members whose transaction was aborted over their heads, as on a machine with much else to do.
+    fenced: usize,
     members: Vec<Member>,
     producer: BaseProducer,
     given: i64,
@@ -104,10 +141,12 @@ impl<'a> Crowd<'a> {
         let mut crowd = Crowd {
             node,
             how,
+            stand_still: false,
             chance: Chance::new(seed),
             journals: TempDir::new().expect("a temporary directory can be made"),
             joined: 0,
             crashed: 0,
+            fenced: 0,
             members: Vec::new(),
             producer: producer.expect("valid settings"),
             given: 0,
@@ -120,6 +159,11 @@ impl<'a> Crowd<'a> {
         crowd.give();
         crowd.reach_committed(crowd.given * i64::from(PARTITIONS));
         crowd
+    }
+
+    /// Members will also stand still, and find when they go on that they were put out meanwhile.
+    pub fn let_members_stand_still(&mut self) {
+        self.stand_still = true;
     }
 
     /// Members join, leave and crash for `time`, while the group takes what it is given.
@@ -135,6 +179,15 @@ impl<'a> Crowd<'a> {
 
     fn someone_comes_or_goes(&mut self) {
         let present = self.members.len();
+        if self.stand_still && self.chance.below(4) == 0 {
+            let more = u64::try_from(self.chance.below(STANDS_STILL_MORE)).expect("few");
+            let who = self.chance.below(present);
+            let member = &mut self.members[who];
+            if !member.stood_still {
+                member.stand_still(STANDS_STILL_MIN + Duration::from_millis(more));
+            }
+            return;
+        }
         match self.chance.below(4) {
             _ if present <= MEMBERS_MIN => self.join(),
             0 | 1 if present < MEMBERS_MAX => self.join(),
@@ -160,22 +213,24 @@ impl<'a> Crowd<'a> {
 
     /// Judges what the members wrote down, and what they left behind.
     pub fn judge(&self) {
-        let journals: Vec<String> = (0..self.joined)
-            .map(|number| fs::read_to_string(self.journal(number)).expect("journals are text"))
-            .collect();
+        let journals = read_journals(&self.journals, self.joined);
         let mut verdict = Verdict::of(&journals);
         println!(
-            "{} members joined, {} crashed; {} records in {} commits; partitions assigned {} times; \
+            "{} members joined, {} crashed, {} fenced; {} records in {} commits; partitions assigned {} times; \
              {} commits refused, {} members put out",
             self.joined,
             self.crashed,
+            self.fenced,
             self.given * i64::from(PARTITIONS),
             verdict.committed,
             verdict.assignments,
             verdict.refusals,
             verdict.losses
         );
-        verdict.assert_one_owner_at_a_time();
+        // Who stands still gives its partitions up later than it loses them.
+        if !self.stand_still {
+            verdict.assert_one_owner_at_a_time();
+        }
         verdict.assert_commits_go_forward();
         verdict.assert_each_record_committed_once(&vec![self.given; self.committed.len()]);
         if self.how == How::Transactions {
@@ -183,16 +238,13 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    fn journal(&self, number: usize) -> PathBuf {
-        self.journals.path().join(format!("member-{number}"))
-    }
-
     fn join(&mut self) {
         let how = match self.how {
             How::Commits => "commits",
             How::Transactions => "transactions",
         };
-        let journal = File::create(self.journal(self.joined)).expect("the directory is writable");
+        let journal = File::create(journal_of(&self.journals, self.joined))
+            .expect("the directory is writable");
         let mut process = Command::new(env!("CARGO_BIN_EXE_crowd-member"))
             .args([&self.node.bootstrap(), "crowd"])
             .args([&format!("member-{}", self.joined), how])
@@ -202,7 +254,12 @@ impl<'a> Crowd<'a> {
             .expect("the member is built with the test");
         let stays = process.stdin.take();
         self.joined += 1;
-        self.members.push(Member { process, stays });
+        self.members.push(Member {
+            process,
+            stays,
+            still: None,
+            stood_still: false,
+        });
     }
 
     /// Gives each partition more records: value `partition:offset`.
@@ -231,10 +288,16 @@ impl<'a> Crowd<'a> {
 
     /// Asks for the committed offsets, none of which may ever go back.
     fn observe(&mut self) {
-        for member in &mut self.members {
+        self.members.retain_mut(|member| {
+            if member.still.is_some_and(|until| until <= Instant::now()) {
+                member.go_on();
+            }
             let ended = member.process.try_wait().expect("the member is a child");
-            assert_eq!(ended, None, "members go only when they are made to");
-        }
+            let fenced = ended.is_some_and(|status| status.code() == Some(FENCED));
+            assert!(fenced || ended.is_none(), "a member ended: {ended:?}");
+            self.fenced += usize::from(fenced);
+            !fenced
+        });
         let mut asked = TopicPartitionList::new();
         asked.add_partition_range("crowd", 0, PARTITIONS - 1);
         let told = match self.observer.committed_offsets(asked, SOON) {
@@ -251,7 +314,8 @@ impl<'a> Crowd<'a> {
             let partition = element.partition();
             assert!(
                 now >= *last,
-                "partition {partition}: committed {now} after {last}"
+                "partition {partition}: committed {now} after {last}; what its members wrote down:\n{}",
+                journal::history(&read_journals(&self.journals, self.joined), partition)
             );
             assert!(
                 now <= self.given,
@@ -302,6 +366,17 @@ impl<'a> Crowd<'a> {
             "copies of each partition"
         );
     }
+}
+
+fn journal_of(journals: &TempDir, member: usize) -> PathBuf {
+    journals.path().join(format!("member-{member}"))
+}
+
+fn read_journals(journals: &TempDir, joined: usize) -> Vec<String> {
+    let read = |member| fs::read_to_string(journal_of(journals, member));
+    (0..joined)
+        .map(|member| read(member).expect("journals are text"))
+        .collect()
 }
 
 /// Whether the answer was that the coordinator is not there yet, which clients ask again after.

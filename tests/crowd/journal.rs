@@ -8,6 +8,9 @@ use std::str::FromStr;
 /// Nanoseconds of the monotonic clock.
 pub type Nanos = u64;
 
+/// The status with which a member ends whose producer was fenced.
+pub const FENCED: i32 = 3;
+
 /// The time now.
 pub fn now() -> Nanos {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
@@ -68,6 +71,14 @@ impl fmt::Display for Event {
     }
 }
 
+impl Event {
+    /// Its first word.
+    fn name(&self) -> String {
+        let text = self.to_string();
+        text.split(' ').next().unwrap_or_default().to_owned()
+    }
+}
+
 impl FromStr for Event {
     type Err = String;
 
@@ -112,6 +123,43 @@ pub fn read(text: &str) -> Vec<(Nanos, Event)> {
             let (time, event) = line.split_once(' ').expect("a time and an event");
             let time = time.parse().expect("a time");
             (time, event.parse().unwrap_or_else(|e| panic!("{e}")))
+        })
+        .collect()
+}
+
+/// What the members wrote down of `partition`, in the order of time: a line for each event, with the
+/// member's number.
+pub fn history(journals: &[String], partition: i32) -> String {
+    let mut lines = Vec::new();
+    for (member, journal) in journals.iter().enumerate() {
+        let mut commits = false;
+        for (time, event) in read(journal) {
+            let told = match &event {
+                Event::Assigned(of) | Event::Revoked(of) | Event::Lost(of) => {
+                    of.contains(&partition).then(|| event.name())
+                }
+                Event::Commits(ranges) => {
+                    let range = ranges.iter().find(|range| range.partition == partition);
+                    commits = range.is_some();
+                    range.map(|range| format!("commits {}..{}", range.from, range.to))
+                }
+                Event::Committed | Event::Refused(_) => {
+                    std::mem::take(&mut commits).then(|| event.to_string())
+                }
+                Event::Left => None,
+            };
+            lines.extend(told.map(|told| (time, member, told)));
+        }
+    }
+    lines.sort();
+    lines
+        .iter()
+        .map(|(time, member, told)| {
+            format!(
+                "{}.{:06} s member-{member} {told}\n",
+                time / 1_000_000_000,
+                time / 1_000 % 1_000_000
+            )
         })
         .collect()
 }

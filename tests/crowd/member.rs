@@ -13,10 +13,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use journal::{Event, Range};
@@ -34,7 +35,12 @@ fn main() {
     };
     end_at_first_panic();
     let copier = (how == "transactions").then(|| copier(bootstrap, name));
-    let consumer = consumer(bootstrap, group, name, copier);
+    let taken = Taken {
+        records: Mutex::default(),
+        copier,
+        closing: AtomicBool::new(false),
+    };
+    let consumer = consumer(bootstrap, group, name, taken);
     consumer.subscribe(&["crowd"]).expect("a valid topic");
     let leave = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&leave);
@@ -47,6 +53,7 @@ fn main() {
         take(&consumer);
         consumer.context().commit(&consumer);
     }
+    consumer.context().closing.store(true, Ordering::Relaxed);
     drop(consumer);
     write_down(&Event::Left);
 }
@@ -75,25 +82,17 @@ fn copier(bootstrap: &str, name: &str) -> Copier {
     copier
 }
 
-fn consumer(
-    bootstrap: &str,
-    group: &str,
-    name: &str,
-    copier: Option<Copier>,
-) -> BaseConsumer<Taken> {
+fn consumer(bootstrap: &str, group: &str, name: &str, taken: Taken) -> BaseConsumer<Taken> {
     ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("group.id", group)
         .set("client.id", name)
         .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "earliest")
+        .set("auto.offset.reset", "error")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "500")
-        .create_with_context(Taken {
-            records: Mutex::default(),
-            copier,
-        })
+        .create_with_context(taken)
         .expect("valid settings")
 }
 
@@ -112,6 +111,8 @@ type Run = (i64, Vec<Vec<u8>>);
 struct Taken {
     records: Mutex<BTreeMap<i32, Run>>,
     copier: Option<Copier>,
+    /// Whether the consumer is being closed.
+    closing: AtomicBool,
 }
 
 fn take(consumer: &BaseConsumer<Taken>) {
@@ -148,6 +149,7 @@ fn passes(code: RDKafkaErrorCode) -> bool {
         RDKafkaErrorCode::AllBrokersDown
             | RDKafkaErrorCode::BrokerTransportFailure
             | RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::TimedOutQueue
     )
 }
 
@@ -186,6 +188,10 @@ impl Taken {
                 records.clear();
                 write_down(&Event::Committed);
             }
+            // Whatever the reason is, its transaction was aborted.
+            Err(error) if self.copier.is_some() => {
+                write_down(&Event::Refused(format!("{:?}", error.rdkafka_error_code())));
+            }
             Err(error) => match error.rdkafka_error_code() {
                 // The coordinator has said no.
                 Some(
@@ -210,24 +216,39 @@ fn copy<'a>(
     values: impl Iterator<Item = &'a Vec<u8>>,
     offsets: &TopicPartitionList,
 ) -> KafkaResult<()> {
-    copier.begin_transaction()?;
+    copier.begin_transaction().expect("none is open");
     for value in values {
         let text = std::str::from_utf8(value).expect("values are text");
         let partition = text.split(':').next().and_then(|p| p.parse().ok());
         let record = BaseRecord::<(), [u8]>::to("copies")
             .partition(partition.expect("a partition"))
             .payload(value.as_slice());
-        copier.send(record).map_err(|(error, _)| error)?;
+        let sent = copier.send(record).map_err(|(error, _)| error);
+        sent.expect("the queue has room");
     }
     let member = consumer.group_metadata().expect("a member of a group");
-    let sent = copier
-        .send_offsets_to_transaction(offsets, &member, PATIENCE)
-        .and_then(|()| copier.commit_transaction(PATIENCE));
-    if sent.is_err() {
-        // A producer that is fenced cannot abort either, and ends.
-        copier.abort_transaction(PATIENCE)?;
+    let sent = copier.send_offsets_to_transaction(offsets, &member, PATIENCE);
+    let sent = sent.and_then(|()| copier.commit_transaction(PATIENCE));
+    if let Err(error) = &sent {
+        end_if_fenced(error);
+        let aborted = copier.abort_transaction(PATIENCE);
+        aborted.unwrap_or_else(|cause| {
+            end_if_fenced(&cause);
+            panic!("abort after {error}: {cause}");
+        });
     }
     sent
+}
+
+/// A transaction that lasted too long is aborted by its coordinator, and its producer is of no use any
+/// more: the member ends as if it had crashed.
+fn end_if_fenced(error: &KafkaError) {
+    if let KafkaError::Transaction(cause) = error
+        && cause.is_fatal()
+    {
+        eprintln!("fenced: {cause}");
+        std::process::exit(journal::FENCED);
+    }
 }
 
 /// Tells why a copy fails, which the error of its transaction does not.
@@ -251,25 +272,72 @@ impl ProducerContext for Copying {
 impl ClientContext for Taken {}
 
 impl ConsumerContext for Taken {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Taken>, rebalance: &Rebalance<'_>) {
-        let Rebalance::Revoke(partitions) = rebalance else {
-            return;
-        };
-        let given_up = numbers(partitions);
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Taken>,
+        what: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        match what {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                // A consumer that is being closed answers no questions, and takes nothing.
+                if !self.closing.load(Ordering::Relaxed) {
+                    begin_at_committed(consumer, partitions);
+                }
+                let assigned = consumer.incremental_assign(partitions);
+                assigned.expect("the assignment is valid");
+                write_down(&Event::Assigned(numbers(partitions)));
+            }
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
+                self.give_up(consumer, &numbers(partitions));
+                let revoked = consumer.incremental_unassign(partitions);
+                revoked.expect("they were assigned");
+            }
+            other => panic!("rebalance: {other:?}"),
+        }
+    }
+}
+
+impl Taken {
+    fn give_up(&self, consumer: &BaseConsumer<Taken>, partitions: &[i32]) {
         if consumer.assignment_lost() {
-            write_down(&Event::Lost(given_up.clone()));
+            write_down(&Event::Lost(partitions.into()));
         } else {
             self.commit(consumer);
-            write_down(&Event::Revoked(given_up.clone()));
+            write_down(&Event::Revoked(partitions.into()));
         }
         let mut records = self.records.lock().expect("one thread");
-        records.retain(|partition, _| !given_up.contains(partition));
+        records.retain(|partition, _| !partitions.contains(partition));
     }
+}
 
-    fn post_rebalance(&self, _: &BaseConsumer<Taken>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Assign(partitions) = rebalance {
-            write_down(&Event::Assigned(numbers(partitions)));
+/// Finds out itself where each of `partitions` begins. librdkafka (2.12) forgets to ask again for an
+/// offset that an open transaction holds back if another partition is assigned meanwhile, and begins
+/// at `auto.offset.reset`.
+fn begin_at_committed(consumer: &BaseConsumer<Taken>, partitions: &mut TopicPartitionList) {
+    let committed = loop {
+        let told = match consumer.committed_offsets(partitions.clone(), PATIENCE) {
+            Ok(told) => told,
+            Err(error) if error.rdkafka_error_code().is_some_and(passes) => continue,
+            Err(error) => panic!("the committed offsets: {error}"),
+        };
+        let mut errors = told.elements().into_iter().filter_map(|e| e.error().err());
+        match errors.next() {
+            None => break told,
+            Some(error) => assert_eq!(
+                error.rdkafka_error_code(),
+                Some(RDKafkaErrorCode::UnstableOffsetCommit),
+                "a committed offset: {error}"
+            ),
         }
+    };
+    for element in committed.elements() {
+        let begin = match element.offset() {
+            Offset::Offset(offset) => Offset::Offset(offset),
+            _ => Offset::Beginning,
+        };
+        let set = partitions.set_partition_offset("crowd", element.partition(), begin);
+        set.expect("it was asked for");
     }
 }
 

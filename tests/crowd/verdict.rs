@@ -75,7 +75,8 @@ impl Verdict {
                 }
                 Event::Lost(partitions) => {
                     self.losses += 1;
-                    // The member was put out at some time after its last commit.
+                    // The member was put out at some time after it began its last commit: it may have
+                    // stood still before it read the answer.
                     self.give_up(member, &mut owned, partitions, sure);
                 }
                 Event::Commits(ranges) => {
@@ -84,7 +85,7 @@ impl Verdict {
                 }
                 Event::Committed => {
                     self.committed += 1;
-                    sure = *time;
+                    sure = open.map_or(sure, |(begin, _)| begin);
                     self.note(member, open.take(), *time, Outcome::Committed);
                 }
                 Event::Refused(_) => {
