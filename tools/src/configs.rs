@@ -198,8 +198,30 @@ fn check(options: &Options) -> Result<Vec<Entity>, Failure> {
     }
     let entities = entities(options)?;
     let kind = entities[0].kind;
-    let has_name = entities.iter().any(|entity| entity.is_named());
-    let has_default = entities.iter().any(|entity| entity.is_default());
+    check_names(&entities)?;
+    if options.describe
+        && kind == EntityType::BrokerLoggers
+        && !entities.iter().any(|entity| entity.is_named())
+    {
+        return Err(Failure::usage(format!(
+            "an entity name must be specified with --describe of {}",
+            plurals(&entities)
+        )));
+    }
+    if options.alter {
+        check_alter(options, &entities)?;
+    }
+    Ok(entities)
+}
+
+/// The types of the entities, as Kafka's tool lists them.
+fn plurals(entities: &[Entity]) -> String {
+    let plurals: Vec<&str> = entities.iter().map(|entity| entity.kind.plural()).collect();
+    plurals.join(",")
+}
+
+/// A broker is named by its number, an address is one.
+fn check_names(entities: &[Entity]) -> Result<(), Failure> {
     for entity in entities.iter().filter(|entity| entity.is_named()) {
         let name = entity.name.as_deref().unwrap_or_default();
         let fault = match entity.kind {
@@ -211,51 +233,50 @@ fn check(options: &Options) -> Result<Vec<Entity>, Failure> {
         };
         return Err(Failure::usage(format!(
             "The entity name for {} must be a valid {fault}, but it is: {name}",
-            kind.plural()
+            entities[0].kind.plural()
         )));
     }
-    let plurals: Vec<&str> = entities.iter().map(|entity| entity.kind.plural()).collect();
-    if options.describe && kind == EntityType::BrokerLoggers && !has_name {
+    Ok(())
+}
+
+fn check_alter(options: &Options, entities: &[Entity]) -> Result<(), Failure> {
+    let kind = entities[0].kind;
+    let adds = options.add_config.is_some();
+    let has_name = entities.iter().any(|entity| entity.is_named());
+    let has_default = entities.iter().any(|entity| entity.is_default());
+    let has_defaults = !matches!(
+        kind,
+        EntityType::Topics | EntityType::BrokerLoggers | EntityType::ClientMetrics
+    );
+    if has_defaults && !has_name && !has_default {
+        return Err(Failure::usage(
+            "an entity-name or default entity must be specified with --alter of users, \
+             clients, brokers or ips",
+        ));
+    }
+    if !has_defaults && !has_name {
         return Err(Failure::usage(format!(
-            "an entity name must be specified with --describe of {}",
-            plurals.join(",")
+            "an entity name must be specified with --alter of {}",
+            plurals(entities)
         )));
     }
-    if options.alter {
-        let has_defaults = !matches!(
-            kind,
-            EntityType::Topics | EntityType::BrokerLoggers | EntityType::ClientMetrics
-        );
-        if has_defaults && !has_name && !has_default {
-            return Err(Failure::usage(
-                "an entity-name or default entity must be specified with --alter of users, \
-                 clients, brokers or ips",
-            ));
-        }
-        if !has_defaults && !has_name {
-            return Err(Failure::usage(format!(
-                "an entity name must be specified with --alter of {}",
-                plurals.join(",")
-            )));
-        }
-        if adds && options.add_config_file.is_some() {
-            return Err(Failure::usage(
-                "Only one of --add-config or --add-config-file must be specified",
-            ));
-        }
-        if !adds && options.add_config_file.is_none() && options.delete_config.is_empty() {
-            return Err(Failure::usage(
-                "At least one of --add-config, --add-config-file, or --delete-config must be \
-                 specified with --alter",
-            ));
-        }
-        if entities.iter().any(|entity| entity.name.is_none()) {
-            return Err(Failure::usage(
-                "An entity name must be specified for every entity type",
-            ));
-        }
+    if adds && options.add_config_file.is_some() {
+        return Err(Failure::usage(
+            "Only one of --add-config or --add-config-file must be specified",
+        ));
     }
-    Ok(entities)
+    if !adds && options.add_config_file.is_none() && options.delete_config.is_empty() {
+        return Err(Failure::usage(
+            "At least one of --add-config, --add-config-file, or --delete-config must be \
+             specified with --alter",
+        ));
+    }
+    if entities.iter().any(|entity| entity.name.is_none()) {
+        return Err(Failure::usage(
+            "An entity name must be specified for every entity type",
+        ));
+    }
+    Ok(())
 }
 
 fn entities(options: &Options) -> Result<Vec<Entity>, Failure> {

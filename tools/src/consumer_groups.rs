@@ -226,6 +226,34 @@ fn check(options: &Options) -> Result<(), Failure> {
              --reset-offsets, --delete-offsets",
         ));
     };
+    check_scope(options, action_name)?;
+    check_report(options)?;
+    for (name, is_given, fits) in [
+        ("members", options.members, action.describe),
+        ("verbose", options.verbose, action.describe),
+        ("offsets", options.offsets, action.describe),
+        (
+            "state",
+            options.state.is_some(),
+            action.describe || action.list,
+        ),
+        ("type", options.kind.is_some(), action.list),
+    ] {
+        if is_given && !fits {
+            return Err(Failure::usage(format!(
+                "Option(s) [{name}] are unavailable given other options on the command line"
+            )));
+        }
+    }
+    match action.reset_offsets {
+        true => check_reset(options),
+        false => Ok(()),
+    }
+}
+
+/// Which groups and topics the action is about.
+fn check_scope(options: &Options, action_name: &str) -> Result<(), Failure> {
+    let action = &options.action;
     let needs_groups = action.describe || action.delete || action.reset_offsets;
     if needs_groups && options.group.is_empty() && !options.all_groups {
         return Err(Failure::usage(format!(
@@ -256,14 +284,19 @@ fn check(options: &Options) -> Result<(), Failure> {
     if !options.topic.is_empty() && (action.list || action.describe) {
         return Err(cannot("topic", action_name));
     }
+    Ok(())
+}
+
+/// What `--describe` is to tell: one thing.
+fn check_report(options: &Options) -> Result<(), Failure> {
     let described = [options.members, options.offsets, options.state.is_some()];
     let described = described.iter().filter(|given| **given).count();
-    if action.describe && described > 1 {
+    if options.action.describe && described > 1 {
         return Err(Failure::usage(
             "Option [describe] takes at most one of these options: [members], [offsets], [state]",
         ));
     }
-    if action.describe
+    if options.action.describe
         && options
             .state
             .as_deref()
@@ -273,27 +306,7 @@ fn check(options: &Options) -> Result<(), Failure> {
             "Option [describe] does not take a value for [state]",
         ));
     }
-    for (name, is_given, fits) in [
-        ("members", options.members, action.describe),
-        ("verbose", options.verbose, action.describe),
-        ("offsets", options.offsets, action.describe),
-        (
-            "state",
-            options.state.is_some(),
-            action.describe || action.list,
-        ),
-        ("type", options.kind.is_some(), action.list),
-    ] {
-        if is_given && !fits {
-            return Err(Failure::usage(format!(
-                "Option(s) [{name}] are unavailable given other options on the command line"
-            )));
-        }
-    }
-    match action.reset_offsets {
-        true => check_reset(options),
-        false => Ok(()),
-    }
+    Ok(())
 }
 
 fn check_reset(options: &Options) -> Result<(), Failure> {

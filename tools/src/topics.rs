@@ -132,18 +132,7 @@ fn act(options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
 
 fn check(options: &Options) -> Result<(), Failure> {
     let action = &options.action;
-    let actions = [
-        action.list,
-        action.describe,
-        action.create,
-        action.alter,
-        action.delete,
-    ];
-    if actions.iter().filter(|chosen| **chosen).count() != 1 {
-        return Err(Failure::usage(
-            "Command must include exactly one action: --list, --describe, --create, --alter or --delete",
-        ));
-    }
+    let chosen = chosen_action(action)?;
     if action.describe && options.if_exists && options.topic.is_none() && options.topic_id.is_none()
     {
         return Err(Failure::usage(
@@ -156,6 +145,35 @@ fn check(options: &Options) -> Result<(), Failure> {
     if action.alter {
         required(options.partitions.as_ref(), "partitions")?;
     }
+    match unfit_option(options) {
+        Some(name) => Err(Failure::usage(format!(
+            "Option \"[{name}]\" can't be used with option \"[{chosen}]\""
+        ))),
+        None => check_assignment(options),
+    }
+}
+
+/// The name of the one action that is given.
+fn chosen_action(action: &Action) -> Result<&'static str, Failure> {
+    let actions = [
+        ("list", action.list),
+        ("describe", action.describe),
+        ("create", action.create),
+        ("alter", action.alter),
+        ("delete", action.delete),
+    ];
+    let mut chosen = actions.iter().filter(|(_, given)| *given);
+    match (chosen.next(), chosen.next()) {
+        (Some((name, _)), None) => Ok(*name),
+        _ => Err(Failure::usage(
+            "Command must include exactly one action: --list, --describe, --create, --alter or --delete",
+        )),
+    }
+}
+
+/// An option that is given and says nothing about the action.
+fn unfit_option(options: &Options) -> Option<&'static str> {
+    let action = &options.action;
     let reports = [
         options.under_replicated_partitions,
         options.unavailable_partitions,
@@ -201,17 +219,8 @@ fn check(options: &Options) -> Result<(), Failure> {
             action.describe,
         ),
     ];
-    match given.iter().find(|(_, is_given, fits)| *is_given && !fits) {
-        Some((name, ..)) => {
-            let chosen = ["list", "describe", "create", "alter", "delete"];
-            let at = actions.iter().position(|chosen| *chosen).unwrap_or(0);
-            Err(Failure::usage(format!(
-                "Option \"[{name}]\" can't be used with option \"[{}]\"",
-                chosen[at]
-            )))
-        }
-        None => check_assignment(options),
-    }
+    let unfit = given.iter().find(|(_, is_given, fits)| *is_given && !fits);
+    unfit.map(|(name, ..)| *name)
 }
 
 /// Brokers named for each partition of a new topic leave no number to be given.

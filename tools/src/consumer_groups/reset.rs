@@ -39,31 +39,46 @@ pub fn reset(client: &mut Client, options: &Options, out: &mut dyn Write) -> Res
         plans.push((id, plan));
     }
     if options.output.is_json() {
-        let rows = plans.iter().flat_map(|(group, plan)| {
-            plan.iter().map(move |(at, offset)| {
-                json!({
-                    "group": group,
-                    "topic": at.topic,
-                    "partition": at.partition,
-                    "newOffset": offset,
-                })
+        print_json(&plans, out)
+    } else if options.reset.export {
+        print_csv(&plans, options, out)
+    } else {
+        print_table(&plans, out)
+    }
+}
+
+/// The new offsets of each group, in the order in which Kafka's tool prints them.
+type Plans = [(String, Vec<(TopicPartition, i64)>)];
+
+fn print_json(plans: &Plans, out: &mut dyn Write) -> Result<(), Failure> {
+    let rows = plans.iter().flat_map(|(group, plan)| {
+        plan.iter().map(move |(at, offset)| {
+            json!({
+                "group": group,
+                "topic": at.topic,
+                "partition": at.partition,
+                "newOffset": offset,
             })
-        });
-        writeln!(out, "{}", json!(rows.collect::<Vec<Value>>()))?;
-        return Ok(());
-    }
-    if options.reset.export {
-        let with_groups = options.group.len() != 1;
-        for (group, plan) in &plans {
-            for (at, offset) in plan {
-                let line = reset_plan::line(with_groups.then_some(group.as_str()), at, *offset);
-                writeln!(out, "{line}")?;
-            }
+        })
+    });
+    writeln!(out, "{}", json!(rows.collect::<Vec<Value>>()))?;
+    Ok(())
+}
+
+fn print_csv(plans: &Plans, options: &Options, out: &mut dyn Write) -> Result<(), Failure> {
+    let with_groups = options.group.len() != 1;
+    for (group, plan) in plans {
+        for (at, offset) in plan {
+            let line = reset_plan::line(with_groups.then_some(group.as_str()), at, *offset);
+            writeln!(out, "{line}")?;
         }
-        writeln!(out)?;
-        return Ok(());
     }
-    // Kafka's tool breaks the line before the heading and nowhere else.
+    writeln!(out)?;
+    Ok(())
+}
+
+/// Kafka's tool breaks the line before the heading and nowhere else.
+fn print_table(plans: &Plans, out: &mut dyn Write) -> Result<(), Failure> {
     let mut print = |group: &str, topic: &str, partition: &str, offset: &str| {
         write!(out, "{group:30} {topic:30} {partition:10} {offset:15}")
     };
@@ -75,7 +90,7 @@ pub fn reset(client: &mut Client, options: &Options, out: &mut dyn Write) -> Res
             "NEW-OFFSET",
         )?;
     }
-    for (group, plan) in &plans {
+    for (group, plan) in plans {
         for (at, offset) in plan {
             print(
                 group,
