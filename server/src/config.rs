@@ -51,8 +51,6 @@ pub struct ServerConfig {
     pub listeners: Vec<Listener>,
     /// `advertised.listeners`: what clients are told. No host is empty.
     pub advertised_listeners: Vec<Listener>,
-    /// The name of the listener brokers use among themselves.
-    pub inter_broker_listener: String,
     /// `log.dirs` or `log.dir`; at least one, none twice.
     pub log_dirs: Vec<PathBuf>,
     /// `metadata.log.dir`, or the first of `log_dirs`.
@@ -63,8 +61,6 @@ pub struct ServerConfig {
     /// `chiplog.validation`: how much of a client's batch is checked.
     pub validation: Validation,
 
-    /// `queued.max.requests`.
-    pub queued_max_requests: usize,
     /// `queued.max.request.bytes`; `None` is without limit.
     pub queued_max_request_bytes: Option<usize>,
     /// `socket.request.max.bytes`.
@@ -105,12 +101,6 @@ pub struct ServerConfig {
     pub num_recovery_threads_per_data_dir: usize,
     /// `log.retention.check.interval.ms`.
     pub log_retention_check_interval: Duration,
-    /// `log.flush.offset.checkpoint.interval.ms`.
-    pub log_flush_offset_checkpoint_interval: Duration,
-    /// `log.flush.start.offset.checkpoint.interval.ms`.
-    pub log_flush_start_offset_checkpoint_interval: Duration,
-    /// `log.flush.scheduler.interval.ms`; `None` never looks.
-    pub log_flush_scheduler_interval: Option<Duration>,
     /// `log.initial.task.delay.ms`.
     pub log_initial_task_delay: Duration,
     /// `log.cleaner.enable`.
@@ -135,8 +125,6 @@ pub struct ServerConfig {
     pub replica_fetch_max_bytes: u32,
     /// `replica.fetch.backoff.ms`.
     pub replica_fetch_backoff: Duration,
-    /// `replica.lag.time.max.ms`.
-    pub replica_lag_time_max: Duration,
 
     /// The metadata log and its snapshots.
     pub metadata_log: MetadataLogSettings,
@@ -144,8 +132,6 @@ pub struct ServerConfig {
     pub groups: GroupSettings,
     /// What the transaction coordinator is told.
     pub transactions: TransactionSettings,
-    /// `producer.id.expiration.ms`.
-    pub producer_id_expiration: Duration,
     /// `producer.id.expiration.check.interval.ms`.
     pub producer_id_expiration_check_interval: Duration,
 }

@@ -84,8 +84,8 @@ impl ServerConfig {
         supported::check(&values)?;
         check_together(&values)?;
         let (listeners, advertised) = read_listeners(&values)?;
-        let inter_broker = inter_broker_listener(&values, &advertised)?;
-        build(values, listeners, advertised, inter_broker)
+        check_inter_broker_listener(&values, &advertised)?;
+        build(values, listeners, advertised)
     }
 }
 
@@ -267,7 +267,11 @@ fn check_advertised(bound: &[Listener], advertised: &[Listener]) -> Result<(), C
     Ok(())
 }
 
-fn inter_broker_listener(values: &Values, advertised: &[Listener]) -> Result<String, ConfigError> {
+/// The listener that brokers use among themselves must be one of those advertised.
+fn check_inter_broker_listener(
+    values: &Values,
+    advertised: &[Listener],
+) -> Result<(), ConfigError> {
     let wanted = match values.text("inter.broker.listener.name") {
         Some(_) if values.is_given("security.inter.broker.protocol") => {
             return refuse(
@@ -281,7 +285,7 @@ fn inter_broker_listener(values: &Values, advertised: &[Listener]) -> Result<Str
             .unwrap_or_default(),
     };
     match advertised.iter().any(|listener| listener.name == wanted) {
-        true => Ok(wanted),
+        true => Ok(()),
         false => refuse(format!(
             "inter.broker.listener.name must be a listener name defined in advertised.listeners. \
              The valid options based on currently configured listeners are {}",
@@ -376,14 +380,6 @@ fn node_id(values: &Values) -> BrokerId {
     BrokerId(given.into_iter().find(|id| *id >= 0).unwrap_or(0) as i32)
 }
 
-/// The largest number stands for "never".
-fn unless_never(values: &Values, name: &str) -> Option<Duration> {
-    match values.whole(name) {
-        i64::MAX => None,
-        _ => Some(values.millis(name)),
-    }
-}
-
 fn validation(values: &Values) -> Validation {
     match values.value("chiplog.validation") {
         ConfigValue::Text(mode) if mode == "none" => Validation::None,
@@ -396,7 +392,6 @@ fn build(
     values: Values,
     listeners: Vec<Listener>,
     advertised_listeners: Vec<Listener>,
-    inter_broker_listener: String,
 ) -> Result<ServerConfig, ConfigError> {
     let v = &values;
     let log_dirs = log_dirs(v)?;
@@ -406,15 +401,11 @@ fn build(
         rack: v.text("broker.rack"),
         listeners,
         advertised_listeners,
-        inter_broker_listener,
-        metadata_log_dir: v
-            .text("metadata.log.dir")
-            .map_or(log_dirs[0].clone(), PathBuf::from),
+        metadata_log_dir: metadata_log_dir(v, &log_dirs),
         log_dirs,
         metadata_log: MetadataLogSettings::of(v),
         num_shards: v.whole_if_set("num.shards").map(|shards| shards as usize),
         validation: validation(v),
-        queued_max_requests: v.count("queued.max.requests"),
         queued_max_request_bytes: unless_negative(v, "queued.max.request.bytes"),
         socket_request_max_bytes: v.count("socket.request.max.bytes"),
         socket_send_buffer_bytes: unless_negative(v, "socket.send.buffer.bytes"),
@@ -435,10 +426,6 @@ fn build(
         internal_topics: coordination::internal_topics(v),
         num_recovery_threads_per_data_dir: v.count("num.recovery.threads.per.data.dir"),
         log_retention_check_interval: v.millis("log.retention.check.interval.ms"),
-        log_flush_offset_checkpoint_interval: v.millis("log.flush.offset.checkpoint.interval.ms"),
-        log_flush_start_offset_checkpoint_interval: v
-            .millis("log.flush.start.offset.checkpoint.interval.ms"),
-        log_flush_scheduler_interval: unless_never(v, "log.flush.scheduler.interval.ms"),
         log_initial_task_delay: v.millis("log.initial.task.delay.ms"),
         log_cleaner_enable: v.flag("log.cleaner.enable"),
         log_cleaner_dedupe_buffer_size: v.count("log.cleaner.dedupe.buffer.size"),
@@ -455,13 +442,16 @@ fn build(
         ),
         replica_fetch_max_bytes: v.whole("replica.fetch.max.bytes") as u32,
         replica_fetch_backoff: v.millis("replica.fetch.backoff.ms"),
-        replica_lag_time_max: v.millis("replica.lag.time.max.ms"),
         groups: GroupSettings::of(v),
         transactions: TransactionSettings::of(v),
-        producer_id_expiration: v.millis("producer.id.expiration.ms"),
         producer_id_expiration_check_interval: v.millis("producer.id.expiration.check.interval.ms"),
         values,
     })
+}
+
+fn metadata_log_dir(values: &Values, log_dirs: &[PathBuf]) -> PathBuf {
+    let given = values.text("metadata.log.dir").map(PathBuf::from);
+    given.unwrap_or_else(|| log_dirs[0].clone())
 }
 
 /// A limit in bytes a second that no file may have.
