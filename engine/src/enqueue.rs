@@ -183,6 +183,7 @@ impl AppendQueue {
         Some(append)
     }
 
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

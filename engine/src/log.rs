@@ -254,12 +254,14 @@ impl Log {
     }
 
     /// How many idempotent producers the log remembers.
-    pub fn producer_count(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn producer_count(&self) -> usize {
         self.producers.iter().len()
     }
 
     /// How many bytes wait for a write.
-    pub fn queued_bytes(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn queued_bytes(&self) -> usize {
         self.queue.bytes()
     }
 

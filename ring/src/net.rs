@@ -56,7 +56,7 @@ impl Listener {
 
     /// The address that it listens on.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        name_of(&self.descriptor, libc::getsockname)
+        local_name(&self.descriptor)
     }
 
     /// Ends it: accepts in flight fail, and the address is free.
@@ -212,14 +212,9 @@ impl Stream {
         set_option(self.descriptor(), libc::SOL_SOCKET, libc::SO_RCVBUF, bytes)
     }
 
-    /// The peer's address.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        name_of(self.descriptor(), libc::getpeername)
-    }
-
     /// This side's address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        name_of(self.descriptor(), libc::getsockname)
+        local_name(self.descriptor())
     }
 }
 
@@ -324,14 +319,11 @@ fn set_option(
     check(unsafe { libc::setsockopt(descriptor.raw(), level, option, value, len) })
 }
 
-type NameCall =
-    unsafe extern "C" fn(libc::c_int, *mut libc::sockaddr, *mut libc::socklen_t) -> libc::c_int;
-
-fn name_of(descriptor: &Descriptor, call: NameCall) -> io::Result<SocketAddr> {
+fn local_name(descriptor: &Descriptor) -> io::Result<SocketAddr> {
     let mut name = Address::empty();
     // SAFETY: the storage is valid for writes of the length that is passed.
     check(unsafe {
-        call(
+        libc::getsockname(
             descriptor.raw(),
             (&raw mut name.storage).cast(),
             &raw mut name.len,

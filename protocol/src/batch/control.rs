@@ -5,7 +5,7 @@
 //! messages in [`crate::records::raft`].
 
 use super::{BatchBuilder, BatchOptions, NewRecord};
-use crate::ids::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs};
+use crate::ids::{ProducerEpoch, ProducerId, TimestampMs};
 
 const KEY_VERSION: i16 = 0;
 const END_MARKER_VERSION: i16 = 0;
@@ -136,32 +136,6 @@ impl EndMarker {
         });
         builder.finish()
     }
-}
-
-/// A batch of one control record of KRaft, whose value is a message of
-/// [`crate::records::raft`], encoded.
-#[must_use]
-pub fn kraft_batch(
-    control_type: ControlType,
-    value: &[u8],
-    base_offset: Offset,
-    leader_epoch: LeaderEpoch,
-    timestamp: TimestampMs,
-) -> Vec<u8> {
-    let mut builder = BatchBuilder::new(BatchOptions {
-        base_offset,
-        leader_epoch,
-        control: true,
-        ..BatchOptions::default()
-    });
-    let key = control_type.key();
-    builder.append(&NewRecord {
-        timestamp,
-        key: Some(&key),
-        value: Some(value),
-        headers: &[],
-    });
-    builder.finish()
 }
 
 #[cfg(test)]

@@ -83,15 +83,6 @@ impl Encoder {
         }
     }
 
-    /// An encoder that appends to `bytes`.
-    #[must_use]
-    pub fn append_to(bytes: Vec<u8>) -> Self {
-        Self {
-            bytes,
-            ..Self::default()
-        }
-    }
-
     /// Sets how what follows is laid out.
     #[inline]
     pub fn set_layout(&mut self, layout: Layout) {
