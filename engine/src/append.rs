@@ -1,6 +1,6 @@
 //! What is appended, what comes of it, and every reason why not.
 //!
-//! The one place where the engine's refusals become Kafka error codes.
+//! Which Kafka error code an error is, it says itself ([`AppendError::code`]).
 
 use crate::verification::VerificationGuard;
 use bytes::Bytes;

@@ -3,8 +3,9 @@
 //!
 //! Step by step: `dirty` says what is there to clean; `key_map` learns the newest offset of every
 //! key in the dirty part; `group` says which segments become one; `retain` decides what stays of a
-//! batch, with `transactions`, and `old_format` of a message of formats 0 and 1; `rewrite` writes what stays beside the segments; `swap` puts it in
-//! their place. `run` goes through this, `pace` holds it back.
+//! batch, with `transactions`, and `old_format` of a message of formats 0 and 1; `rewrite` writes
+//! what stays beside the segments; `swap` puts it in their place. `run` goes through this, `pace`
+//! holds it back.
 //!
 //! All that reads or writes records runs on threads of its own, on immutable segments; the log
 //! itself is touched only to begin, to put a group in place, and to end. Readers that began before

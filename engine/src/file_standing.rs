@@ -2,9 +2,10 @@
 //! deleted, replaced by a compacted one or left behind by its log must never open the replacement.
 //!
 //! A segment is given up in this order: it is marked as leaving, its files are renamed to
-//! `.deleted` (with a number if need be: `removal`), it is marked as gone. Only then may a replacement stay under the old names for
-//! good, and may the renamed files be removed. Where the log goes to another log directory, its own
-//! is renamed as a whole (`exchange`), in the same order.
+//! `.deleted` (with a number if need be: `removal`), it is marked as gone. Only then may a
+//! replacement stay under the old names for good, and may the renamed files be removed. Where the
+//! log goes to another log directory, its own is renamed as a whole (`exchange`), in the same
+//! order.
 //!
 //! Invariant: a file is replaced under the segment's name only while the segment has that name:
 //! between the look and the replacement the segment is not given up. Locked by who replaces and by

@@ -1,10 +1,10 @@
 //! Reading: from an offset to a slice of a segment's file.
 //!
 //! Near the end of the log, and where an earlier read ended, the answer is in memory
-//! ([`Read::Ready`]). Otherwise the read becomes a
-//! plan that owns what it needs: the segment's index gives a place before the batch, and a walk
-//! over headers finds it, without blocking while the pages are cached and through the ring when
-//! they are not. Never more than one segment, and never beyond the upper bound.
+//! ([`Read::Ready`]). Otherwise the read becomes a plan that owns what it needs: the segment's
+//! index gives a place before the batch, and a walk over headers finds it, without blocking while
+//! the pages are cached and through the ring when they are not. Never more than one segment, and
+//! never beyond the upper bound.
 
 use crate::active_segment::Start;
 use crate::batch_walk::{BLOCK_BYTES, Located, Step, Walk};

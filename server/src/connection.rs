@@ -1,7 +1,8 @@
 //! One connection on the shard that accepted it: frames in, replies out in request order.
 //!
-//! Reading stops while too many of its requests are unanswered, while the shard's buffers are
-//! over their budget, while a large request waits or is served, or while another shard's mailbox is full.
+//! Reading stops while too many of its requests are unanswered, while the shard's buffers are over
+//! their budget, while a large request waits or is served, or while another shard's mailbox is
+//! full.
 //! Invariant: requests are begun in the order they came in.
 
 use std::cell::{Cell, RefCell};

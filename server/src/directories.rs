@@ -277,8 +277,8 @@ impl Directories {
         self.all[n].health().failure().is_none()
     }
 
-    /// Makes an empty log in the directory it was wished into, or in that with the fewest partitions. What has its name in a
-    /// directory is another log's, and set aside.
+    /// Makes an empty log in the directory it was wished into, or in that with the fewest
+    /// partitions. What has its name in a directory is another log's, and set aside.
     pub fn create_log(
         &self,
         partition: &TopicPartition,

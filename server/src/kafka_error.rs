@@ -1,4 +1,5 @@
-//! The one place where errors of the engine become Kafka error codes.
+//! What clients are told of the engine's errors. Which Kafka error code an error is, it knows itself;
+//! here it gets the words and the records that are told beside the code.
 
 use std::io;
 

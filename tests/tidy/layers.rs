@@ -83,7 +83,7 @@ fn crates_depend_only_on_the_layers_below_them() {
             }
         }
     }
-    assert_none("layers of DESIGN and ARCHITECTURE.md", &faults);
+    assert_none("layers of ARCHITECTURE.md", &faults);
 }
 
 /// The names on the left of a manifest's dependency tables, tests' and build scripts' included.

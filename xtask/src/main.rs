@@ -26,7 +26,8 @@ usage: cargo xtask <chore>
                  whose members come and go
   peers          bring Apache Kafka's jars into target/peers (needs Java and Maven)
   data           bring the real data set of the tests into target/data (needs Python and pip)
-  gen-messages   write protocol/src/messages from the schemas of Kafka's jars
+  gen-messages [--check] [--jars DIRECTORY]
+                 write protocol/src/messages from the schemas of Kafka's jars; --check compares
   fuzz [MINUTES [TARGET]]  run every fuzz target, or one, for MINUTES each (10 if not given)
   bench-engine [--save]
                  run the engine's criterion benchmarks beside their baseline, or make it anew";

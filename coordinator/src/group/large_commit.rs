@@ -1,8 +1,9 @@
 //! Commits of very many partitions: so many at a time, so that others are heard between.
 //!
-//! Each portion is checked and appended as a commit of its own, and the request is answered when the
-//! last one is done. In Kafka all are one batch: what may not be committed when it comes, or is too
-//! large for one batch, is refused whole here too. Invariant: a commit is `coming` until all of its portions have begun, and `open` until it is
+//! Each portion is checked and appended as a commit of its own, and the request is answered when
+//! the last one is done. In Kafka all are one batch: what may not be committed when it comes, or is
+//! too large for one batch, is refused whole here too.
+//! Invariant: a commit is `coming` until all of its portions have begun, and `open` until it is
 //! answered; some portion of an open one is under way or coming.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

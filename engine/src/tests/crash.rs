@@ -2,8 +2,8 @@
 //! a power loss that leaves of what was not synced whatever chance says, and by errors.
 //!
 //! `CHIPLOG_CRASH_RUNS=<count>` makes so many random crash runs instead of the few default ones; a
-//! failing run names its seed, and `CHIPLOG_CRASH_SEED=<seed>` replays it alone. With a count, every error
-//! strikes every call; otherwise each call meets one of them.
+//! failing run names its seed, and `CHIPLOG_CRASH_SEED=<seed>` replays it alone. With a count,
+//! every error strikes every call; otherwise each call meets one of them.
 
 use super::model::Chance;
 use super::*;

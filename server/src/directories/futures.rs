@@ -1,9 +1,9 @@
 //! Copies of logs in other directories: made when a move begins, and found again at a start.
 //!
-//! At a start: a copy beside its log goes on being filled. A copy without its log has taken its place
-//! but for the name, if the metadata says that the replica is in its directory, or the log was just given
-//! up: it gets the name. Any other copy without its log is set aside: nobody knows what it lacks.
-//! While a directory is missing, the log may be there, and its copy is left alone.
+//! At a start: a copy beside its log goes on being filled. A copy without its log has taken its
+//! place but for the name, if the metadata says that the replica is in its directory, or the log
+//! was just given up: it gets the name. Any other copy without its log is set aside: nobody knows
+//! what it lacks. While a directory is missing, the log may be there, and its copy is left alone.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -41,7 +41,8 @@ impl Directories {
         Ok(copy)
     }
 
-    /// Has the checkpoints of a copy's directory say what is true of it, before it takes its log's place.
+    /// Has the checkpoints of a copy's directory say what is true of it, before it takes its log's
+    /// place.
     pub fn write_checkpoint_of(&self, copy: &LogCheckpoint) -> io::Result<()> {
         let n = self.ids.iter().position(|id| *id == copy.directory);
         let n = n.expect("ids of directories are not made up");
