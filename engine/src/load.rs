@@ -2,7 +2,8 @@
 //! is kept in memory.
 //!
 //! Blocking: start-up code and `ring::offload`. After a clean stop no batch is read but those after
-//! the last index entry; after an unclean one every segment from the recovery point on is checked (`repair`).
+//! the last index entry; after an unclean one every segment from the recovery point on is checked
+//! (`repair`).
 
 use crate::active_index::ActiveIndex;
 use crate::active_segment::{ActiveSegment, Age, Start};
@@ -26,6 +27,7 @@ use crate::partition_files;
 use crate::partition_name::TopicPartition;
 use crate::producer_load::Replay;
 use crate::removal::Removal;
+use crate::repair::Extent;
 use crate::reserve::Reserve;
 use crate::roll;
 use crate::sealed_segment::{Lengths, SealedSegment};
@@ -105,7 +107,7 @@ impl Log {
         loader.repair_indexes()?;
         loader.check_txn_indexes()?;
         if stored.is_none() {
-            loader.recover_from(Offset::ZERO, true, Offset::ZERO)?;
+            loader.recover_from(Offset::ZERO, Extent::ToLogEnd, Offset::ZERO)?;
         } else if !loader.from.clean {
             loader.recover()?;
         }
@@ -310,7 +312,7 @@ impl Loader {
             return Ok(opened);
         }
         tracing::warn!(segment = %path.display(), "the last segment is damaged; checking it");
-        self.recover_from(base, false, Offset::ZERO)?;
+        self.recover_from(base, Extent::OneSegment, Offset::ZERO)?;
         open_active(&self.directory, base, &self.from.config, self.from.now)?.ok_or_else(|| {
             OpenError::at(&path)(std::io::Error::other("still damaged after its recovery"))
         })

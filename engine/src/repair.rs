@@ -20,6 +20,13 @@ use crate::removal;
 use crate::txn_index;
 use protocol::ids::Offset;
 
+/// How much of a log is checked, from a segment on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Extent {
+    OneSegment,
+    ToLogEnd,
+}
+
 impl Loader {
     /// Segments whose indexes are missing or end within an entry are checked in any case.
     pub(crate) fn repair_indexes(&mut self) -> Result<(), OpenError> {
@@ -41,7 +48,7 @@ impl Loader {
             };
             let path = self.path(base, kind);
             tracing::warn!(file = %path.display(), "missing or damaged; made anew from the segment");
-            self.recover_from(base, false, Offset::ZERO)?;
+            self.recover_from(base, Extent::OneSegment, Offset::ZERO)?;
         }
         Ok(())
     }
@@ -77,7 +84,7 @@ impl Loader {
             return Ok(());
         };
         self.recovered_from = Some(self.recovered_from.map_or(first, |from| from.min(first)));
-        self.recover_from(first, true, point)
+        self.recover_from(first, Extent::ToLogEnd, point)
     }
 
     /// Checks one segment, or all from it on, as far as they are not known to be durable. What
@@ -85,7 +92,7 @@ impl Loader {
     pub(crate) fn recover_from(
         &mut self,
         first: Offset,
-        and_later: bool,
+        extent: Extent,
         durable_to: Offset,
     ) -> Result<(), OpenError> {
         let bases: Vec<Offset> = self
@@ -94,7 +101,7 @@ impl Loader {
             .map(|(base, _)| *base)
             .collect();
         for (at, base) in bases.iter().enumerate() {
-            if at > 0 && !and_later {
+            if at > 0 && extent == Extent::OneSegment {
                 break;
             }
             let interval = self.from.config.index_interval_bytes;
@@ -109,7 +116,7 @@ impl Loader {
             let had_aborted = self.segments.get(base).is_some_and(|s| s.txn_index > 0);
             self.recovered_markers |= found.has_markers || had_aborted;
             let behind = &bases[at + 1..];
-            let next = behind.first().filter(|_| and_later);
+            let next = behind.first().filter(|_| extent == Extent::ToLogEnd);
             if found.cut_bytes > 0 {
                 self.set_aside(behind, "behind damage")?;
                 break;
