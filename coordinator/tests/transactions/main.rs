@@ -2,9 +2,9 @@
 //! markers that fail or come late, crashes and reloads at any record.
 //!
 //! Each schedule ends without faults, and everything must come to its end. What must hold is in
-//! `world` (see the functions whose names begin with `require`) and `partition`. A seed that fails
-//! is played again with `CHIPLOG_COORDINATOR_SEED=<seed> cargo test -p chiplog-coordinator --test
-//! transactions`; `CHIPLOG_COORDINATOR_SEEDS=<n>` plays that many.
+//! `world/promises` and `partition`. A seed that fails is played again with
+//! `CHIPLOG_COORDINATOR_SEED=<seed> cargo test -p chiplog-coordinator --test transactions`;
+//! `CHIPLOG_COORDINATOR_SEEDS=<n>` plays that many.
 
 mod chance;
 mod partition;
