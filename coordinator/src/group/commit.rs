@@ -29,7 +29,7 @@ use super::{Actions, Groups};
 use crate::machine::{Producer, Token, WriteId};
 
 /// "As long as the broker says", and "now".
-const NOT_SAID: i64 = -1;
+pub(super) const NOT_SAID: i64 = -1;
 
 /// Who commits.
 struct Committer<'a> {

@@ -16,7 +16,7 @@ use protocol::messages::offset_commit::{
 };
 
 use super::alarm::Alarm;
-use super::commit::{fail, is_longer, told, topics_of};
+use super::commit::{NOT_SAID, fail, is_longer, told, topics_of};
 use super::record::{BATCH_OVERHEAD_BYTES, offset_record_bytes};
 use super::request::{CommitOffsets, Reply};
 use super::work::Timer;
@@ -43,10 +43,12 @@ struct Large {
     answered: BTreeMap<usize, Vec<OffsetCommitResponseTopic<'static>>>,
 }
 
-/// Which of a request's partitions is next: the topic's place, and the partition's in it.
+/// Which of a request's partitions is next.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Place {
+    /// The topic's place in the request.
     pub topic: usize,
+    /// The partition's place in the topic.
     pub partition: usize,
 }
 
@@ -172,7 +174,7 @@ impl Groups {
 
 /// What the batch of all records takes, if it is not compressed.
 fn batch_bytes(request: &OffsetCommitRequest<'_>, metadata_max: usize) -> usize {
-    let expires = request.retention_time_ms != -1;
+    let expires = request.retention_time_ms != NOT_SAID;
     let mut delta = 0;
     let mut bytes = BATCH_OVERHEAD_BYTES;
     for topic in &request.topics {

@@ -19,10 +19,12 @@ pub enum EntityType {
     ClientMetrics,
 }
 
-/// An entity, all of a type (no name), or a type's default (an empty name).
+/// An entity, all of a type, or a type's default.
 #[derive(Clone, Debug)]
 pub struct Entity {
+    /// Its type.
     pub kind: EntityType,
+    /// Its name as Kafka's tool has it: none for all of the type, an empty one for its default.
     pub name: Option<String>,
 }
 
@@ -40,6 +42,7 @@ impl EntityType {
         EntityType::ClientMetrics,
     ];
 
+    /// The type that `--entity-type` names.
     pub fn parse(text: &str) -> Result<EntityType, Failure> {
         let mut all = EntityType::ALL.into_iter();
         all.find(|kind| kind.plural() == text).ok_or_else(|| {
@@ -82,16 +85,19 @@ impl EntityType {
         }
     }
 
+    /// Whether it is of those whose quotas may be set together.
     pub fn is_of_clients(self) -> bool {
         matches!(self, EntityType::Clients | EntityType::Users)
     }
 }
 
 impl Entity {
+    /// Whether it is one entity.
     pub fn is_named(&self) -> bool {
         self.name.as_ref().is_some_and(|name| !name.is_empty())
     }
 
+    /// Whether it is the default of its type.
     pub fn is_default(&self) -> bool {
         self.name.as_ref().is_some_and(String::is_empty)
     }

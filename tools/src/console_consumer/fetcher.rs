@@ -31,12 +31,17 @@ const OLD_MAGICS: [i8; 2] = [0, 1];
 /// A record that was fetched.
 #[derive(Clone, Debug)]
 pub struct Record {
+    /// Where it is from.
     pub at: TopicPartition,
+    /// Its offset there.
     pub offset: i64,
     /// With who set it; messages of Kafka before 0.10 have none.
     pub timestamp: Option<(TimestampType, i64)>,
+    /// None if it is null.
     pub key: Option<Vec<u8>>,
+    /// None if it is null.
     pub value: Option<Vec<u8>>,
+    /// Names and values, in the record's order.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
