@@ -196,8 +196,44 @@ fn what_is_off_is_answered_as_kafka_answers_it() {
 
 #[test]
 fn the_quorums_voter_is_neither_removed_nor_given_company() {
+    const ADD_RAFT_VOTER: i16 = 80;
     const REMOVE_RAFT_VOTER: i16 = 81;
     let node = Node::start();
+    let not_there = "Add voter request didn't include the endpoint (Endpoints(endpoints={%})) for the \
+                     default listener ListenerName(CONTROLLER)";
+    let there = "Cluster doesn't support adding voter because the kraft.version feature is 0";
+    let with = |endpoint: &str| not_there.replace('%', endpoint);
+    for (listener, code, said) in [
+        (None, 42, with("")),
+        (
+            Some("other"),
+            42,
+            with("ListenerName(OTHER)=h/<unresolved>:9"),
+        ),
+        (Some("controller"), 35, there.to_owned()),
+    ] {
+        // A flexible header, no cluster id, a timeout, voter 1, the last byte of its directory.
+        let body = Body::new()
+            .i8(0)
+            .i8(0)
+            .i32(1_000)
+            .i32(1)
+            .raw(&[0; 15])
+            .i8(1);
+        let body = match listener {
+            None => body.varint_unsigned(1),
+            Some(name) => {
+                let body = body
+                    .varint_unsigned(2)
+                    .varint_unsigned(name.len() as u32 + 1);
+                let body = body.raw(name.as_bytes()).varint_unsigned(2).raw(b"h");
+                body.i16(9).i8(0)
+            }
+        };
+        let mut answer = node.connect().ask(ADD_RAFT_VOTER, 0, &body.i8(0));
+        assert_eq!((answer.i8(), answer.i32()), (0, 0));
+        assert_eq!((answer.i16(), answer.compact_string()), (code, Some(said)));
+    }
     let text = "Cluster doesn't support removing voter because the kraft.version feature is 0";
     for (directory, code, said) in [
         (1, 35, text),

@@ -32,7 +32,8 @@ pub(super) struct Standing {
     pub(super) state: State,
     /// Of the transaction: those that have not got their marker.
     pub(super) partitions: BTreeSet<TopicPartition>,
-    /// When the transaction got its first partition.
+    /// When the latest transaction got its first partition: with an empty id not recorded, and lost in a
+    /// reload.
     pub(super) started: TimestampMs,
     pub(super) updated: TimestampMs,
 }
@@ -160,7 +161,6 @@ impl Standing {
             last_epoch,
             timeout_ms,
             partitions: BTreeSet::new(),
-            started: TimestampMs::NONE,
             updated: now,
             ..self.moved(State::Empty)
         }))

@@ -39,7 +39,10 @@ pub(super) fn of(id: &str, standing: &Standing) -> Record {
         transaction_status: standing.state.id(),
         transaction_partitions: (standing.state != State::Empty).then(|| topics.collect()),
         transaction_last_update_timestamp_ms: standing.updated.0,
-        transaction_start_timestamp_ms: standing.started.0,
+        transaction_start_timestamp_ms: match standing.state {
+            State::Empty => TimestampMs::NONE.0,
+            _ => standing.started.0,
+        },
     };
     let mut encoder = Encoder::new();
     encoder.i16(VALUE_VERSION);
@@ -181,6 +184,9 @@ mod tests {
                 standing.partitions.clear();
             }
             let record = of("an id", &standing);
+            if state == State::Empty {
+                standing.started = TimestampMs::NONE;
+            }
             let (id, read) = decode(&record.key, record.value.as_deref()).unwrap();
             assert_eq!(&*id, "an id");
             assert_eq!(read.unwrap().standing, standing);

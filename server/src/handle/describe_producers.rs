@@ -1,18 +1,20 @@
 //! DescribeProducers: who writes to a partition, and where its open transaction begins (KIP-664).
-//! Who names a partition twice is told of it once: it may have many producers.
+//! In a long answer a partition that was named before is not told of again: it may have many producers.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use controller::{Messages, Refusal, topic_name};
 use engine::ActiveProducer;
 use protocol::error::ErrorCode;
-use protocol::ids::PartitionIndex;
+use protocol::ids::{PartitionIndex, Uuid};
 use protocol::messages::describe_producers::{
     DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState,
     TopicResponse,
 };
+
+use super::names::TOLD_AGAIN_BYTES_MAX;
 
 use crate::mail::{Done, Question};
 use crate::partition::PartitionKey;
@@ -28,7 +30,7 @@ struct ProducersQuestion(Vec<PartitionKey>);
 
 /// Answers a DescribeProducers request.
 pub async fn describe_producers(shard: Rc<Shard>, request: Request) -> Outcome {
-    let mut body = match request.body(DescribeProducersRequest::decode) {
+    let body = match request.body(DescribeProducersRequest::decode) {
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
@@ -36,20 +38,17 @@ pub async fn describe_producers(shard: Rc<Shard>, request: Request) -> Outcome {
     let mut scatter = Scatter::new(shard.count());
     let mut messages = Messages::default();
     let mut asked = HashSet::new();
-    for topic in &mut body.topics {
+    for topic in &body.topics {
         let refused = topic_name::validate(&topic.name)
             .map_err(|reason| Refusal::new(ErrorCode::InvalidTopicException, reason));
         let known = refused.and_then(|()| {
             let unknown = || Refusal::standard(ErrorCode::UnknownTopicOrPartition);
             image.topic(&topic.name).ok_or_else(unknown)
         });
-        if let Ok(known) = &known {
-            let indexes = &mut topic.partition_indexes;
-            indexes.retain(|index| asked.insert((known.id, *index)));
-        }
         for index in &topic.partition_indexes {
             let partition = PartitionIndex(*index);
             match &known {
+                Ok(known) if !asked.insert((known.id, *index)) => {}
                 Err(refused) => scatter.answered(messages.admit(Err(refused.clone()))),
                 Ok(known) if known.partition(partition).is_none() => {
                     let unknown = Refusal::silent(ErrorCode::UnknownTopicOrPartition);
@@ -67,19 +66,43 @@ pub async fn describe_producers(shard: Rc<Shard>, request: Request) -> Outcome {
     }
     let found: Vec<Producers> = scatter.gather(&shard, ProducersQuestion).await;
     let mut found = found.into_iter();
-    let topics = body.topics.iter().map(|topic| TopicResponse {
-        name: topic.name.clone(),
-        partitions: topic
-            .partition_indexes
-            .iter()
-            .map(|index| answer(*index, found.next().expect("an answer a partition")))
-            .collect(),
-    });
-    let response = DescribeProducersResponse {
-        topics: topics.collect(),
-        ..Default::default()
-    };
-    request.reply(&response, DescribeProducersResponse::encode)
+    let mut next = || found.next().expect("an answer a partition");
+    let version = request.version();
+    let mut encoder = request.begin_reply();
+    let response = DescribeProducersResponse::default();
+    response.begin(&mut encoder, version, body.topics.len());
+    let mut told: HashMap<(Uuid, i32), PartitionResponse<'_>> = HashMap::new();
+    for topic in &body.topics {
+        let indexes = &topic.partition_indexes;
+        let id = image.topic(&topic.name).map(|topic| topic.id);
+        let head = TopicResponse {
+            name: topic.name.clone(),
+            ..Default::default()
+        };
+        head.begin_partitions(&mut encoder, version, indexes.len());
+        let (begins_at, mut count) = (encoder.len(), 0);
+        for index in indexes {
+            let is_short = encoder.len() < TOLD_AGAIN_BYTES_MAX;
+            match id.map(|id| (id, *index)) {
+                Some(place) if !asked.remove(&place) => {
+                    let Some(again) = told.get(&place).filter(|_| is_short) else {
+                        continue;
+                    };
+                    again.write(&mut encoder, version);
+                }
+                Some(place) if is_short => {
+                    let first = told.entry(place).or_insert(answer(*index, next()));
+                    first.write(&mut encoder, version);
+                }
+                _ => answer(*index, next()).write(&mut encoder, version),
+            }
+            count += 1;
+        }
+        encoder.recount(begins_at, indexes.len(), count);
+        head.end_partitions(&mut encoder, version);
+    }
+    response.end_topics(&mut encoder, version);
+    request.finish_reply(encoder)
 }
 
 impl Question for ProducersQuestion {

@@ -1,5 +1,5 @@
-//! DescribeTransactions: what the coordinator knows of transactional ids (KIP-664). Who names an id
-//! twice is told of it once: a transaction may be much larger than its id.
+//! DescribeTransactions: what the coordinator knows of transactional ids (KIP-664). In a long answer an
+//! id that was named before is not told of again: a transaction may be much larger than its id.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -10,6 +10,7 @@ use protocol::messages::describe_transactions::{
     DescribeTransactionsRequest, DescribeTransactionsResponse, TransactionState,
 };
 
+use super::names::TOLD_AGAIN_BYTES_MAX;
 use super::walk::breathe;
 use crate::coordination::transactions;
 use crate::reply_queue::Outcome;
@@ -22,17 +23,21 @@ pub async fn describe_transactions(shard: Rc<Shard>, request: Request) -> Outcom
         Ok(body) => body,
         Err(outcome) => return outcome,
     };
-    let mut seen = HashSet::new();
-    let ids = body.transactional_ids.iter().map(|id| &**id);
-    let ids: Vec<&str> = ids.filter(|id| seen.insert(*id)).collect();
+    let ids = &body.transactional_ids;
+    let (mut seen, mut told) = (HashSet::new(), 0);
     let version = request.version();
     let mut encoder = request.begin_reply();
     let response = DescribeTransactionsResponse::default();
     response.begin(&mut encoder, version, ids.len());
-    for (n, id) in ids.into_iter().enumerate() {
-        describe(&shard, id).await.write(&mut encoder, version);
+    let begins_at = encoder.len();
+    for (n, id) in ids.iter().enumerate() {
+        if seen.insert(&**id) || encoder.len() < TOLD_AGAIN_BYTES_MAX {
+            describe(&shard, id).await.write(&mut encoder, version);
+            told += 1;
+        }
         breathe(n).await;
     }
+    encoder.recount(begins_at, ids.len(), told);
     response.end_transaction_states(&mut encoder, version);
     request.finish_reply(encoder)
 }

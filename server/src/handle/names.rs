@@ -15,6 +15,10 @@ pub enum Seen {
     Again(u32),
 }
 
+/// While an answer is shorter than this, what is asked for again is told again, as Kafka does without
+/// a limit: what is told may be many times as large as its name.
+pub const TOLD_AGAIN_BYTES_MAX: usize = 1024 * 1024;
+
 /// See the module.
 pub struct Names {
     /// The place of an element plus one; 0 is free.

@@ -1,5 +1,6 @@
-//! OffsetFetch: each group's coordinator is asked for what the group has committed (KIP-709). Who
-//! asks for an offset twice is told it once: it may have metadata of some KiB.
+//! OffsetFetch: each group's coordinator is asked for what the group has committed (KIP-709). Who asks
+//! for an offset of a group twice is told it once, and in a long answer also who asks for the group
+//! twice: it may have metadata of some KiB.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -13,6 +14,7 @@ use protocol::messages::offset_fetch::{
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 
+use super::names::TOLD_AGAIN_BYTES_MAX;
 use crate::coordination::groups;
 use crate::reply_queue::Outcome;
 use crate::request::Request;
@@ -34,12 +36,18 @@ pub async fn offset_fetch(shard: Rc<Shard>, request: Request) -> Outcome {
     if version >= BATCHED_SINCE {
         let mut groups = Vec::with_capacity(body.groups.len());
         let mut asked_before = HashMap::new();
+        let mut told_bytes = 0;
         for mut asked in body.groups {
             let before: &mut Asked = asked_before.entry(asked.group_id.clone()).or_default();
+            if told_bytes < TOLD_AGAIN_BYTES_MAX {
+                *before = Asked::default();
+            }
             if !before.add(&mut asked) {
                 continue;
             }
-            groups.push(fetch(&shard, version, asked, require_stable).await);
+            let told = fetch(&shard, version, asked, require_stable).await;
+            told_bytes += bytes_of(&told);
+            groups.push(told);
         }
         let response = OffsetFetchResponse {
             groups,
@@ -55,6 +63,18 @@ pub async fn offset_fetch(shard: Rc<Shard>, request: Request) -> Outcome {
         _ => fetch(&shard, version, asked, require_stable).await,
     };
     request.reply(&flat(told), OffsetFetchResponse::encode)
+}
+
+/// What a group's answer takes, about.
+fn bytes_of(told: &OffsetFetchResponseGroup<'_>) -> usize {
+    const PARTITION_BYTES: usize = 32;
+    let of_partition = |partition: &OffsetFetchResponsePartitions<'_>| {
+        PARTITION_BYTES + partition.metadata.as_ref().map_or(0, |text| text.len())
+    };
+    let of_topic = |topic: &OffsetFetchResponseTopics<'_>| {
+        topic.name.len() + topic.partitions.iter().map(of_partition).sum::<usize>()
+    };
+    told.group_id.len() + told.topics.iter().map(of_topic).sum::<usize>()
 }
 
 /// What was asked of one group.

@@ -107,6 +107,8 @@ public final class GroupAnswers {
             SyncGroupRequestData share = sync(group, generation, member, sync, member, "stranger");
             say("sync", wire.ask(ApiKeys.SYNC_GROUP, sync, share));
             say("stable", wire.ask(ApiKeys.DESCRIBE_GROUPS, 5, describe(group)));
+            String[] twice = {group, "none", group, "none"};
+            say("named twice", wire.ask(ApiKeys.DESCRIBE_GROUPS, 5, describe(twice)));
             whileStable(wire, group, generation, member, version);
             other.send(ApiKeys.JOIN_GROUP, Math.min(version, 3), join(group, "", 3, "roundrobin"));
             Check.reaches(
@@ -195,6 +197,11 @@ public final class GroupAnswers {
         say("commit of a stranger", wire.ask(ApiKeys.OFFSET_COMMIT, 7, commit));
         for (int version = 1; version <= ApiKeys.OFFSET_FETCH.latestVersion(); version++) {
             say("fetch " + version, wire.ask(ApiKeys.OFFSET_FETCH, version, fetch(group, version, "t")));
+        }
+        for (String topic : new String[] {"t", null}) {
+            OffsetFetchRequestData.OffsetFetchRequestGroup of = fetch(group, 8, topic).groups().get(0);
+            OffsetFetchRequestData twice = new OffsetFetchRequestData().setGroups(Arrays.asList(of, of));
+            say("fetch twice " + topic, wire.ask(ApiKeys.OFFSET_FETCH, 8, twice));
         }
         say("delete offset", wire.ask(ApiKeys.OFFSET_DELETE, 0, deleteOffset(group, "t")));
         say("fetch all", wire.ask(ApiKeys.OFFSET_FETCH, 8, fetch(group, 8, null)));
@@ -384,9 +391,9 @@ public final class GroupAnswers {
         return new MemberIdentity().setMemberId(member);
     }
 
-    private static DescribeGroupsRequestData describe(String group) {
+    private static DescribeGroupsRequestData describe(String... groups) {
         DescribeGroupsRequestData describe = new DescribeGroupsRequestData();
-        return describe.setGroups(Collections.singletonList(group)).setIncludeAuthorizedOperations(true);
+        return describe.setGroups(Arrays.asList(groups)).setIncludeAuthorizedOperations(true);
     }
 
     private static DeleteGroupsRequestData delete(String group) {

@@ -6,6 +6,8 @@ import org.apache.kafka.common.message.AddOffsetsToTxnRequestData;
 import org.apache.kafka.common.message.AddPartitionsToTxnRequestData;
 import org.apache.kafka.common.message.AddPartitionsToTxnRequestData.AddPartitionsToTxnTopic;
 import org.apache.kafka.common.message.AddPartitionsToTxnRequestData.AddPartitionsToTxnTransaction;
+import org.apache.kafka.common.message.DescribeProducersRequestData;
+import org.apache.kafka.common.message.DescribeProducersRequestData.TopicRequest;
 import org.apache.kafka.common.message.DescribeTransactionsRequestData;
 import org.apache.kafka.common.message.DescribeTransactionsResponseData;
 import org.apache.kafka.common.message.EndTxnRequestData;
@@ -170,6 +172,7 @@ public final class TransactionAnswers {
         say("fences", ask(ApiKeys.INIT_PRODUCER_ID, version, init(id, TIMEOUT_MS)));
         int next = initialised(id).producerEpoch();
         say("the next epoch", next - epoch);
+        say("begun again", ask(ApiKeys.DESCRIBE_TRANSACTIONS, 0, describe(id, id, "unknown", "unknown")));
         for (int error = 0; error <= 3; error++) {
             say("end", ask(ApiKeys.END_TXN, error, end(id, producer, epoch, true)));
             say("add", ask(ApiKeys.ADD_PARTITIONS_TO_TXN, error, add(id, producer, epoch, "t", 0)));
@@ -194,6 +197,12 @@ public final class TransactionAnswers {
 
     private void lists() throws Exception {
         scenario = "lists";
+        DescribeProducersRequestData producers = new DescribeProducersRequestData();
+        for (String topic : new String[] {"u", "unknown", "u"}) {
+            TopicRequest twice = new TopicRequest().setName(topic).setPartitionIndexes(Arrays.asList(0, 9, 0));
+            producers.topics().add(twice);
+        }
+        say("producers", ask(ApiKeys.DESCRIBE_PRODUCERS, 0, producers));
         initialised("listed");
         for (String state : new String[] {"Empty", "empty", "Ongoing", "Dead", "Nowhere"}) {
             ListTransactionsRequestData list = new ListTransactionsRequestData();
@@ -289,7 +298,7 @@ public final class TransactionAnswers {
         return fetch.setTopics(Collections.singletonList(of)).setRequireStable(requireStable);
     }
 
-    private static DescribeTransactionsRequestData describe(String id) {
-        return new DescribeTransactionsRequestData().setTransactionalIds(Collections.singletonList(id));
+    private static DescribeTransactionsRequestData describe(String... ids) {
+        return new DescribeTransactionsRequestData().setTransactionalIds(Arrays.asList(ids));
     }
 }

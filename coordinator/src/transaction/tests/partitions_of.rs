@@ -92,6 +92,26 @@ fn a_transaction_begins_with_its_first_partition() {
 }
 
 #[test]
+fn when_a_transaction_began_is_told_until_the_next_or_a_reload() {
+    let mut bench = Bench::new();
+    let started = |bench: &mut Bench| match bench.done(Request::Describe("id".into())) {
+        Reply::Described(of) => (of.transaction_state, of.transaction_start_time_ms),
+        other => panic!("it is known, and not {other:?}"),
+    };
+    let producer = bench.producer();
+    assert_eq!(started(&mut bench), ("Empty".into(), -1));
+    let began = bench.now.0;
+    assert_eq!(bench.done(add(producer, &[0])), Reply::Done);
+    bench.now += 50;
+    // Fenced, and with a new epoch.
+    assert_eq!(bench.init(None), refused(ErrorCode::ConcurrentTransactions));
+    assert_eq!(started(&mut bench), ("CompleteAbort".into(), began));
+    bench.producer();
+    assert_eq!(started(&mut bench), ("Empty".into(), began));
+    assert_eq!(started(&mut bench.reloaded()), ("Empty".into(), -1));
+}
+
+#[test]
 fn ids_are_listed_by_producer_state_and_age() {
     let mut bench = Bench::new();
     let producer = bench.ongoing();
