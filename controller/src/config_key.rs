@@ -127,6 +127,8 @@ pub enum Check {
     OneOf(&'static [&'static str]),
     /// One of these words in any case.
     OneOfAnyCase(&'static [&'static str]),
+    /// One of these Java classes; others cannot be loaded.
+    ClassOf(&'static [&'static str]),
     /// A list of these words.
     ListOf(&'static [&'static str]),
     /// Some text.
@@ -290,6 +292,12 @@ impl ConfigKey {
                     "String must be one of (case insensitive): {allowed}"
                 ))
             }
+            (Check::ClassOf(names), ConfigValue::Text(given)) if !names.contains(&&**given) => {
+                let allowed = names.join(", ");
+                refuse(format!(
+                    "Class {given} could not be found. Java classes cannot be loaded; allowed: {allowed}"
+                ))
+            }
             (Check::ListOf(words), ConfigValue::List(given)) => {
                 match given.iter().find(|word| !words.contains(&&***word)) {
                     None => Ok(()),
@@ -410,7 +418,7 @@ mod tests {
 
     #[test]
     fn refusals_read_as_kafkas() {
-        let cases: [(ConfigKey, &str, &str); 7] = [
+        let cases: [(ConfigKey, &str, &str); 8] = [
             (
                 key(ConfigType::Int, Check::Any),
                 "x",
@@ -435,6 +443,12 @@ mod tests {
                 key(ConfigType::String, Check::OneOf(&["a", "b"])),
                 "c",
                 "Invalid value c for configuration some.key: String must be one of: a, b",
+            ),
+            (
+                key(ConfigType::Class, Check::ClassOf(&["a.B"])),
+                "c.D",
+                "Invalid value c.D for configuration some.key: Class c.D could not be found. \
+                 Java classes cannot be loaded; allowed: a.B",
             ),
             (
                 key(ConfigType::List, Check::ListOf(&["compact", "delete"])),

@@ -97,6 +97,8 @@ pub struct ServerConfig {
     /// The settings of the internal topics.
     pub internal_topics: InternalTopics,
 
+    /// `num.replica.alter.log.dirs.threads`, or the number of `log_dirs`.
+    pub num_replica_alter_log_dirs_threads: usize,
     /// `num.recovery.threads.per.data.dir`.
     pub num_recovery_threads_per_data_dir: usize,
     /// `log.retention.check.interval.ms`.

@@ -1,13 +1,15 @@
 //! Moves of partitions' logs between the directories of `log.dirs` (KIP-113), while they are read and
 //! written: a copy is filled beside the log, and takes its place when it has all of it.
 //!
-//! A shard moves its own partitions, one at a time; `request` begins and ends moves as clients ask,
-//! `copying` carries them out, `partition/exchanging` puts the copy in place, `pace` holds it back.
+//! A shard moves its own partitions; `request` begins and ends moves as clients ask, `copying` carries
+//! them out, `partition/exchanging` puts the copy in place, `places` says how many at once, `pace` how
+//! fast.
 //! Invariants: a partition has one move at most; whoever works on a copy has taken it out of its
 //! [`Move`], and puts it back before it waits for anything but the disk.
 
 mod copying;
 mod pace;
+mod places;
 mod request;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -22,18 +24,20 @@ use ring::event::Event;
 
 use crate::checkpoints;
 use crate::directories::LogCheckpoint;
+use crate::node::Node;
 use crate::partition::{Partition, PartitionKey};
-use crate::revival::Turns;
 use crate::shard::Shard;
 
 pub use pace::Pace;
+pub use places::Places;
 pub use request::{MoveQuestion, Wanted, give_up};
 
 /// The moves of one shard.
 #[derive(Default)]
 pub struct Moves {
     all: RefCell<HashMap<PartitionKey, Rc<Move>>>,
-    turns: Turns,
+    /// Notified when a move of this shard has given up its place.
+    place_free: Event,
     /// Started with the first move.
     helpers: OnceCell<Helpers>,
 }
@@ -103,8 +107,9 @@ impl Moves {
         }
     }
 
-    fn helpers(&self) -> &Helpers {
-        let start = || Helpers::start("log-mover", 1);
+    fn helpers(&self, node: &Node) -> &Helpers {
+        let threads = node.move_places.count().div_ceil(node.shards);
+        let start = || Helpers::start("log-mover", threads);
         self.helpers.get_or_init(start)
     }
 }

@@ -14,7 +14,7 @@ use crate::config::describe::BrokerConfig;
 use crate::config::topic_log::{TopicSettings, topic_settings};
 use crate::connection_limits::ConnectionLimits;
 use crate::directories::Directories;
-use crate::moving::Pace;
+use crate::moving::{Pace, Places};
 use crate::offline::OfflinePartitions;
 
 /// See the module.
@@ -33,6 +33,8 @@ pub struct Node {
     pub listener_names: ListenerNames,
     /// How fast logs move between directories.
     pub move_pace: Pace,
+    /// How many move at once.
+    pub move_places: Places,
     /// How many connections there may be.
     pub connection_limits: ConnectionLimits,
 }

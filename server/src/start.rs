@@ -30,7 +30,7 @@ use crate::install;
 use crate::listen::{self, BindError};
 use crate::mail::{Letter, MAILBOX_LETTERS_MAX, PostOffice};
 use crate::metadata_log::MetadataLog;
-use crate::moving::{self, Pace};
+use crate::moving::{self, Pace, Places};
 use crate::node::Node;
 use crate::offline::OfflinePartitions;
 use crate::partition::{Partition, PartitionKey};
@@ -137,6 +137,7 @@ pub fn serve(config: ServerConfig) -> Result<(), ServeError> {
         offline: OfflinePartitions::default(),
         listener_names: ListenerNames::new(&config),
         move_pace: Pace::default(),
+        move_places: Places::new(config.num_replica_alter_log_dirs_threads),
         connection_limits: ConnectionLimits::new(&config.with_dynamic(&image)),
         config,
     });

@@ -3,6 +3,7 @@
 //! topics and those of groups; Kafka's tools ask for it and see it, and Kafka goes on with what is left.
 
 mod starts;
+mod threads;
 mod tools;
 
 use std::collections::BTreeSet;

@@ -402,6 +402,9 @@ fn build(
         listeners,
         advertised_listeners,
         metadata_log_dir: metadata_log_dir(v, &log_dirs),
+        num_replica_alter_log_dirs_threads: v
+            .whole_if_set("num.replica.alter.log.dirs.threads")
+            .map_or(log_dirs.len(), |threads| threads.max(1) as usize),
         log_dirs,
         metadata_log: MetadataLogSettings::of(v),
         num_shards: v.whole_if_set("num.shards").map(|shards| shards as usize),
@@ -538,6 +541,15 @@ mod tests {
             "Invalid value Never for configuration log.message.timestamp.type: \
              String must be one of: CreateTime, LogAppendTime"
         );
+        let builder = "org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder";
+        assert_eq!(
+            refused(&[("principal.builder.class", "no.such.Builder")]),
+            format!(
+                "Invalid value no.such.Builder for configuration principal.builder.class: Class \
+                 no.such.Builder could not be found. Java classes cannot be loaded; allowed: {builder}"
+            )
+        );
+        ServerConfig::local([("principal.builder.class", builder)]).expect("it is Kafka's own");
         let together: [(&[(&str, &str)], &str); 11] = [
             (
                 &[("broker.id", "1"), ("node.id", "2")],

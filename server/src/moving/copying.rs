@@ -17,7 +17,7 @@ use engine::{CopyError, ExchangeError, Read, ReadError, ReadFrom};
 use protocol::error::ErrorCode;
 use protocol::ids::{Offset, Uuid};
 
-use super::Move;
+use super::{Move, places};
 use crate::clock;
 use crate::metadata_log::Change;
 use crate::partition::Held;
@@ -95,7 +95,7 @@ pub(super) async fn carry_out(shard: Rc<Shard>, one: Rc<Move>, found_end: Option
         note_cleaned_to(&shard, &one);
     }
     while !one.is_over() && !is_lost(&shard, &one) {
-        let turn = shard.moves.turns.take().await;
+        let turn = places::take(&shard).await;
         let gone_on = go_on(&shard, &one, &mut unchecked).await;
         drop(turn);
         if let Err(hitch) = gone_on {
@@ -155,7 +155,7 @@ async fn go_on(shard: &Rc<Shard>, one: &Move, unchecked: &mut Option<Offset>) ->
     };
     let (copy, flushed) = shard
         .moves
-        .helpers()
+        .helpers(&shard.node)
         .run(move || {
             let flushed = copy.flush_blocking();
             (copy, flushed)
@@ -195,6 +195,7 @@ async fn copy_step(shard: &Rc<Shard>, one: &Move, haste: Haste) -> Result<Step, 
     let Some(mut copy) = one.take() else {
         return Ok(Step::Over);
     };
+    let goal = one.partition.log().ok().map(|log| log.log_end_offset());
     let planned = plan(shard, one, &mut copy);
     let next = match planned {
         Ok(Next::Read(read)) => read.run().await.map(Next::Slice).map_err(Hitch::from),
@@ -232,7 +233,7 @@ async fn copy_step(shard: &Rc<Shard>, one: &Move, haste: Haste) -> Result<Step, 
         (copy, done)
     };
     let (copy, done) = match haste {
-        Haste::None => shard.moves.helpers().run(work).await,
+        Haste::None => shard.moves.helpers(&shard.node).run(work).await,
         Haste::WritersWait => ring::offload(work).await,
     };
     one.put_back(shard, copy);
@@ -240,7 +241,9 @@ async fn copy_step(shard: &Rc<Shard>, one: &Move, haste: Haste) -> Result<Step, 
         Done::BegunAnew => Ok(Step::Behind),
         Done::Copied(bytes) => {
             shard.node.move_pace.took(bytes);
-            Ok(match bytes > CLOSE_BYTES {
+            // A step may be little because steps or segments are small.
+            let is_there = Some(one.seen.borrow().end) >= goal;
+            Ok(match bytes > CLOSE_BYTES || (bytes > 0 && !is_there) {
                 true => Step::Behind,
                 false => Step::Close,
             })
@@ -288,7 +291,7 @@ fn plan(shard: &Shard, one: &Move, copy: &mut Log) -> Result<Next, Hitch> {
 /// A copy of an earlier process must be of what the log had when it was opened again: a power loss may
 /// have taken the log's end, and the log may have been compacted without the copy's being there.
 async fn check_found(shard: &Rc<Shard>, one: &Move, log_end: Offset) -> Result<(), Hitch> {
-    let helpers = shard.moves.helpers();
+    let helpers = shard.moves.helpers(&shard.node);
     let Some(mut copy) = one.take() else {
         return Ok(());
     };

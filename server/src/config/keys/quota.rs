@@ -1,12 +1,15 @@
 //! Broker keys: Quotas, metrics, tokens, plug-ins.
 
-use controller::config_key::Check::{Any, AtLeast};
+use controller::config_key::Check::{Any, AtLeast, ClassOf};
 use controller::config_key::ConfigKey;
 use controller::config_key::ConfigType::{
     Boolean, Class, Int, List, Long, Password, String as Text,
 };
 
 use super::{CLUSTER_WIDE, PER_BROKER, READ_ONLY, row};
+
+const PRINCIPAL_BUILDER: &str =
+    "org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder";
 
 #[rustfmt::skip]
 pub(super) const KEYS: &[ConfigKey] = &[
@@ -66,8 +69,8 @@ pub(super) const KEYS: &[ConfigKey] = &[
         "The iterations for that."),
     row("authorizer.class.name", Text, Some(""), Any, READ_ONLY,
         "The authorizer: Kafka's AclAuthorizer and StandardAuthorizer name the built-in one. Empty: everything is allowed."),
-    row("principal.builder.class", Class, Some("org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder"), Any, PER_BROKER,
-        "A Java class that makes principals; not supported."),
+    row("principal.builder.class", Class, Some(PRINCIPAL_BUILDER), ClassOf(&[PRINCIPAL_BUILDER]), PER_BROKER,
+        "What makes principals: Kafka's own; a Java class cannot be loaded."),
     row("security.providers", Text, None, Any, READ_ONLY,
         "Java security providers; not supported."),
 ];
