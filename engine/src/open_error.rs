@@ -1,6 +1,5 @@
 //! Why a log or a log directory cannot be opened.
 
-use protocol::ids::Uuid;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,16 +13,6 @@ pub enum OpenError {
         path: PathBuf,
         /// What happened.
         source: io::Error,
-    },
-    /// The directory belongs to another topic of the same name.
-    #[error("{}: belongs to the topic with id {found}, not {expected}", path.display())]
-    OtherTopic {
-        /// The directory.
-        path: PathBuf,
-        /// The id in it.
-        found: Uuid,
-        /// The id that was expected.
-        expected: Uuid,
     },
     /// There is a log of this partition already.
     #[error("{}: exists already", path.display())]
