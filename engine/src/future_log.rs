@@ -20,6 +20,7 @@ use crate::log_slice::LogSlice;
 use crate::open_error::OpenError;
 use crate::partition_files;
 use crate::partition_name::{Standing, TopicPartition};
+use crate::read::{Read, ReadError, ReadFrom};
 use bytes::Bytes;
 use protocol::batch::Batches;
 use protocol::ids::{LeaderEpoch, Offset, TimestampMs, Uuid};
@@ -51,6 +52,29 @@ pub enum CopyError {
     /// The copy could not be written.
     #[error("{0}")]
     Append(#[from] AppendError),
+}
+
+/// What a copy gets next of its log, to be found in the log's files.
+pub struct CopyRead {
+    read: Read,
+    upper_bound: Offset,
+}
+
+/// What was found: batches, or nothing up to where the log ended when it was asked. What came to the
+/// log since is no part of it.
+pub struct CopyPiece {
+    slice: LogSlice,
+    upper_bound: Offset,
+}
+
+impl CopyRead {
+    /// Finds it.
+    pub async fn run(self) -> io::Result<CopyPiece> {
+        Ok(CopyPiece {
+            slice: self.read.run().await?,
+            upper_bound: self.upper_bound,
+        })
+    }
 }
 
 impl LogDirectory {
@@ -180,17 +204,35 @@ impl LogDirectory {
 }
 
 impl Log {
-    /// Appends the whole batches of a slice of the log that this one is the copy of, and follows that
-    /// log's start. Segments that were closed are synced. Answers how many bytes that were.
+    /// What follows in this log for a copy that ends at `copy_end`: at most so many bytes, unless one
+    /// batch is larger.
+    pub fn read_for_copy(&self, copy_end: Offset, bytes_max: u32) -> Result<CopyRead, ReadError> {
+        let upper_bound = self.log_end;
+        let read = self.read(ReadFrom {
+            offset: copy_end,
+            upper_bound,
+            bytes_max,
+            min_one_batch: true,
+        })?;
+        Ok(CopyRead { read, upper_bound })
+    }
+
+    /// Appends a piece of the log that this one is the copy of, and follows that log's start. Segments
+    /// that were closed are synced. Answers how many bytes that were.
     ///
     /// # Panics
     /// If a write or a flush is in flight.
     pub fn copy_blocking(
         &mut self,
-        slice: &LogSlice,
+        piece: &CopyPiece,
         log_start: Offset,
         now: TimestampMs,
     ) -> Result<usize, CopyError> {
+        let slice = &piece.slice;
+        if slice.is_empty() {
+            self.end_copy_at(piece.upper_bound, now)?;
+            return Ok(0);
+        }
         let mut bytes = vec![0; slice.len as usize];
         disk::read_exact_at(&slice.file, &mut bytes, slice.position)?;
         let mut first = None;
@@ -251,10 +293,7 @@ impl Log {
 
     /// Compaction left nothing at the end of the log, which goes on at `end`: so does the copy. One
     /// that ends with such a gap already stays as it is, until records follow in the log.
-    ///
-    /// # Panics
-    /// If a write or a flush is in flight.
-    pub fn end_copy_at(&mut self, end: Offset, now: TimestampMs) -> Result<(), CopyError> {
+    pub(crate) fn end_copy_at(&mut self, end: Offset, now: TimestampMs) -> Result<(), CopyError> {
         if self.first_segment_offset() == self.log_end {
             self.begin_copy_at(end, now)?;
         } else if let Some(write) = self.start_roll_to(end, now) {

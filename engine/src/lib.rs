@@ -99,7 +99,7 @@ pub use enqueue::{Checked, Queued};
 pub use exchange::{Exchange, ExchangeError, Exchanged};
 pub use finish::Done;
 pub use flush::{Flush, FlushTo, Flushed};
-pub use future_log::{CopyError, FoundFuture};
+pub use future_log::{CopyError, CopyPiece, CopyRead, FoundFuture};
 pub use leader_epochs::EpochEnd;
 pub use log_slice::LogSlice;
 pub use meta_properties::{MetaProperties, MetaVersion};

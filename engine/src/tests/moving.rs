@@ -6,31 +6,26 @@ use super::*;
 use crate::directory::LogDirectory;
 use crate::exchange::ExchangeError;
 use crate::flush::FlushTo;
-use crate::future_log::CopyError;
-use crate::log_slice::LogSlice;
+use crate::future_log::{CopyError, CopyPiece};
 use crate::partition_name::Standing;
 use protocol::batch::control::TransactionResult;
 
 const STEP_BYTES: u32 = 500;
 
 /// What follows the copy in its log; `None` if it has all.
-fn next_slice(log: &Log, copy: &Log) -> Option<LogSlice> {
-    let from = ReadFrom {
-        offset: copy.log_end_offset().max(log.log_start_offset()),
-        upper_bound: log.log_end_offset(),
-        bytes_max: STEP_BYTES,
-        min_one_batch: true,
-    };
-    let slice = run(log.read(from).unwrap().run()).unwrap();
-    (!slice.is_empty()).then_some(slice)
+fn next_piece(log: &Log, copy: &Log) -> Option<CopyPiece> {
+    let copy_end = copy.log_end_offset().max(log.log_start_offset());
+    let is_behind = copy_end < log.log_end_offset();
+    let read = log.read_for_copy(copy_end, STEP_BYTES).unwrap();
+    is_behind.then(|| run(read.run()).unwrap())
 }
 
 fn copy_all(log: &Log, copy: &mut Log) {
     if copy.log_end_offset() < log.log_start_offset() {
         copy.begin_copy_at(log.log_start_offset(), NOW).unwrap();
     }
-    while let Some(slice) = next_slice(log, copy) {
-        copy.copy_blocking(&slice, log.log_start_offset(), NOW)
+    while let Some(piece) = next_piece(log, copy) {
+        copy.copy_blocking(&piece, log.log_start_offset(), NOW)
             .unwrap();
     }
 }
@@ -209,8 +204,8 @@ fn a_copy_of_something_else_has_to_begin_anew() {
     append(&mut log, batch(2, 1)).unwrap();
     let mut copy = two.copy("t");
     copy_all(&former, &mut copy);
-    let slice = next_slice(&log, &copy).unwrap();
-    let copied = copy.copy_blocking(&slice, Offset(0), NOW);
+    let piece = next_piece(&log, &copy).unwrap();
+    let copied = copy.copy_blocking(&piece, Offset(0), NOW);
     assert!(matches!(copied, Err(CopyError::DoesNotFit(at)) if at == Offset(3)));
     copy.begin_copy_at(Offset(0), NOW).unwrap();
     copy_all(&log, &mut copy);
@@ -260,6 +255,27 @@ fn a_gap_at_the_end_of_a_log_is_one_in_its_copy() {
 }
 
 #[test]
+fn what_comes_to_a_log_while_its_gap_is_looked_at_is_copied() {
+    let two = Two::new();
+    let mut log = two.log("large");
+    let write = |log: &mut Log, at, records| {
+        let batch = of_leader(at, records);
+        append_all(log, [batch]).pop().unwrap().unwrap();
+    };
+    write(&mut log, 0, 3);
+    let mut copy = two.copy("large");
+    copy_all(&log, &mut copy);
+    log.end_copy_at(Offset(9), NOW).unwrap();
+    let read = log.read_for_copy(copy.log_end_offset(), STEP_BYTES);
+    write(&mut log, 9, 1);
+    let piece = run(read.unwrap().run()).unwrap();
+    assert_eq!(copy.copy_blocking(&piece, Offset(0), NOW).unwrap(), 0);
+    copy_all(&log, &mut copy);
+    assert_eq!(offsets(&copy), offsets(&log));
+    assert_eq!(content(&copy), content(&log));
+}
+
+#[test]
 fn a_copy_is_not_taken_for_the_log_that_was_there_before() {
     let two = Two::new();
     let points = [(partition("t"), Offset(7)), (partition("u"), Offset(9))];
@@ -298,16 +314,11 @@ fn copies_are_found_and_are_nobodys_logs() {
 fn copy_in(world: &mut World, log: &Log, copy: &mut Log) -> Result<(), Stop> {
     while copy.log_end_offset() < log.log_end_offset() {
         world.step(|_| {
-            let from = ReadFrom {
-                offset: copy.log_end_offset(),
-                upper_bound: log.log_end_offset(),
-                bytes_max: STEP_BYTES,
-                min_one_batch: true,
-            };
-            let slice = run(log.read(from).unwrap().run())?;
-            match slice.is_empty() {
-                true => Ok(0), // Only a sync had failed.
-                false => copy.copy_blocking(&slice, log.log_start_offset(), NOW),
+            let read = log.read_for_copy(copy.log_end_offset(), STEP_BYTES);
+            let piece = run(read.unwrap().run())?;
+            match copy.log_end_offset() < log.log_end_offset() {
+                true => copy.copy_blocking(&piece, log.log_start_offset(), NOW),
+                false => Ok(0), // Only a sync had failed.
             }
         })?;
     }

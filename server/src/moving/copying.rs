@@ -13,7 +13,7 @@ use controller::leadership::Of;
 use controller::{Refusal, directories};
 use engine::append::AppendError;
 use engine::log::Log;
-use engine::{CopyError, ExchangeError, Read, ReadError, ReadFrom};
+use engine::{CopyError, CopyPiece, CopyRead, ExchangeError, Read, ReadError, ReadFrom};
 use protocol::error::ErrorCode;
 use protocol::ids::{Offset, Uuid};
 
@@ -198,11 +198,11 @@ async fn copy_step(shard: &Rc<Shard>, one: &Move, haste: Haste) -> Result<Step, 
     let goal = one.partition.log().ok().map(|log| log.log_end_offset());
     let planned = plan(shard, one, &mut copy);
     let next = match planned {
-        Ok(Next::Read(read)) => read.run().await.map(Next::Slice).map_err(Hitch::from),
+        Ok(Next::Read(read)) => read.run().await.map(Next::Piece).map_err(Hitch::from),
         other => other,
     };
-    let (log_start, log_end) = match one.partition.log() {
-        Ok(log) => (log.log_start_offset(), log.log_end_offset()),
+    let log_start = match one.partition.log() {
+        Ok(log) => log.log_start_offset(),
         Err(error) => {
             one.put_back(shard, copy);
             return Err(Hitch::Source(error));
@@ -212,11 +212,7 @@ async fn copy_step(shard: &Rc<Shard>, one: &Move, haste: Haste) -> Result<Step, 
         let now = clock::now_ms();
         let done = match next {
             Err(hitch) => Err(hitch),
-            Ok(Next::Slice(slice)) if slice.is_empty() => copy
-                .end_copy_at(log_end, now)
-                .map(|()| Done::Copied(0))
-                .map_err(Hitch::from),
-            Ok(Next::Slice(slice)) => match copy.copy_blocking(&slice, log_start, now) {
+            Ok(Next::Piece(piece)) => match copy.copy_blocking(&piece, log_start, now) {
                 Err(CopyError::DoesNotFit(at)) => {
                     tracing::warn!("a copy begins anew: it does not fit at {at}");
                     let begun = copy.begin_copy_at(log_start, now);
@@ -256,9 +252,9 @@ enum Next {
     /// It has all.
     Nothing,
     /// To be found in the log's files.
-    Read(Read),
-    /// These batches; if there are none, the log ends with a gap.
-    Slice(engine::LogSlice),
+    Read(CopyRead),
+    /// These batches, or a gap at the log's end.
+    Piece(CopyPiece),
     /// The log begins behind the copy's end.
     BeginAt(Offset),
 }
@@ -273,16 +269,8 @@ fn plan(shard: &Shard, one: &Move, copy: &mut Log) -> Result<Next, Hitch> {
         return Ok(Next::Nothing);
     }
     let config = log.config();
-    let from = ReadFrom {
-        offset: end,
-        upper_bound: log.log_end_offset(),
-        bytes_max: shard
-            .live()
-            .replica_fetch_max_bytes
-            .clamp(1, config.segment_bytes_max),
-        min_one_batch: true,
-    };
-    match log.read(from) {
+    let bytes_max = shard.live().replica_fetch_max_bytes;
+    match log.read_for_copy(end, bytes_max.clamp(1, config.segment_bytes_max)) {
         Ok(read) => Ok(Next::Read(read)),
         Err(ReadError::OffsetOutOfRange { log_start, .. }) => Ok(Next::BeginAt(log_start)),
     }
