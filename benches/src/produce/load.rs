@@ -2,7 +2,8 @@
 //!
 //! A producer has one connection to each leader. A request is built when the connection has a free
 //! place in flight and the feed has something to send; an answer is checked, counted, and makes
-//! room for the next request. Nothing is retried.
+//! room for the next request. What one look at a connection brings about is sent together. Nothing
+//! is retried.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -193,20 +194,27 @@ impl<'a> Load<'a> {
 
     /// Sends what may go on this connection.
     fn send_due(&mut self, at: usize, now: Nanos) -> Result<(), Error> {
+        while self.queue_due(at, now)? {
+            self.flush(at)?;
+        }
+        Ok(())
+    }
+
+    /// Builds the requests that may go on this connection. Answers whether there was any.
+    fn queue_due(&mut self, at: usize, now: Nanos) -> Result<bool, Error> {
         let plan = self.plan;
-        loop {
-            let link = &mut self.links[at];
-            let producer = &mut self.producers[link.producer];
-            if link.flushed == Flushed::Partly || link.in_flight.len() >= plan.in_flight_max {
-                return Ok(());
-            }
+        let link = &mut self.links[at];
+        let producer = &mut self.producers[link.producer];
+        let mut any = false;
+        while link.flushed == Flushed::All && link.in_flight.len() < plan.in_flight_max {
             let mut portions = Vec::new();
             producer
                 .feed
                 .take(&mut link.lane, now, &plan.limits, &mut portions);
             if portions.is_empty() {
-                return Ok(());
+                break;
             }
+            any = true;
             let correlation = link.correlation_next;
             link.correlation_next = correlation.wrapping_add(1) & i32::MAX;
             let wire_bytes = request::queue(
@@ -224,15 +232,15 @@ impl<'a> Load<'a> {
                 wire_bytes,
                 portions,
             });
-            self.flush(at)?;
         }
+        Ok(any)
     }
 
     /// Hands queued bytes to the kernel; watches for room if it does not take all.
     fn flush(&mut self, at: usize) -> Result<(), Error> {
         let link = &mut self.links[at];
-        let sending = || format!("sending to {}", link.address);
-        let flushed = link.connection.flush().map_err(Error::io(sending()))?;
+        let failed = |error| Error::io(format!("sending to {}", link.address))(error);
+        let flushed = link.connection.flush().map_err(failed)?;
         if flushed != link.flushed {
             link.flushed = flushed;
             let interest = match flushed {
@@ -253,12 +261,8 @@ impl<'a> Load<'a> {
 
     fn receive(&mut self, at: usize) -> Result<(), Error> {
         let address = self.links[at].address;
-        let receiving = || format!("receiving from {address}");
-        match self.links[at]
-            .connection
-            .receive()
-            .map_err(Error::io(receiving()))?
-        {
+        let failed = |error| Error::io(format!("receiving from {address}"))(error);
+        match self.links[at].connection.receive().map_err(failed)? {
             Received::Some => {}
             Received::Nothing => return Ok(()),
             Received::Closed => {
@@ -268,12 +272,8 @@ impl<'a> Load<'a> {
         let now = Nanos::now();
         loop {
             let link = &mut self.links[at];
-            let Some(frame) = link
-                .connection
-                .next_frame()
-                .map_err(Error::io(receiving()))?
-            else {
-                return Ok(());
+            let Some(frame) = link.connection.next_frame().map_err(failed)? else {
+                return self.send_due(at, now);
             };
             let Some(sent) = link.in_flight.pop_front() else {
                 return Err(Error::Broken(format!(
@@ -283,7 +283,6 @@ impl<'a> Load<'a> {
             request::read_answer(frame, &self.plan.wire, sent.correlation, &mut self.answers)?;
             self.check(&sent)?;
             self.count(&sent, at, now);
-            self.send_due(at, now)?;
         }
     }
 
