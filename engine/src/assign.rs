@@ -1,5 +1,5 @@
 //! The second step of an append: everything that waits becomes one write. Sequence numbers are
-//! checked, offsets assigned, the segment to write to decided; no byte of a batch is copied.
+//! checked, offsets assigned, the segment to write to decided.
 //!
 //! Nothing in the log changes for readers before `finish`. What producers' states will become is
 //! staged. Invariant: a write goes to one segment; if the segment has to be closed first, the
@@ -13,12 +13,11 @@ use crate::index_entry::relative;
 use crate::index_rule::{IndexRule, Indexed};
 use crate::leader_epochs::LeaderEpochs;
 use crate::log::Log;
+use crate::pieces::Pieces;
 use crate::producer_entry::{DataBatch, Marker, Rules};
 use crate::txn_index::{self, NewEntries};
 use crate::write::Write;
-use bytes::Bytes;
 use protocol::batch::control::TransactionResult;
-use protocol::batch::{PATCHED_LEN, RECORDS_AT};
 use protocol::ids::{LeaderEpoch, Offset, Position, TimestampMs};
 
 /// What `finish` has to know of the write in flight.
@@ -38,23 +37,13 @@ pub(crate) struct InFlight {
     pub(crate) now: TimestampMs,
     /// How many bytes the index of aborted transactions grows by.
     pub(crate) aborted_bytes: usize,
-    cuts: Vec<Cut>,
-}
-
-/// A stretch of what is written.
-#[derive(Debug)]
-enum Cut {
-    /// So many bytes of the heads that were made for this write.
-    Head(usize),
-    /// What clients sent.
-    Body(Bytes),
 }
 
 /// The write being put together.
 struct Assembly<'a> {
     log: &'a mut Log,
     plan: InFlight,
-    heads: Vec<u8>,
+    pieces: Pieces,
     target: Target,
 }
 
@@ -81,21 +70,22 @@ impl Log {
         let mut plan = std::mem::take(&mut self.spare);
         plan.reset(self.log_end, now);
         let target = Target::of(self);
+        let copied = self.queue.copied_bytes();
         let mut assembly = Assembly {
+            pieces: Pieces::with_room(copied.min(self.config.write_bytes_max)),
             log: self,
             plan,
-            heads: Vec::new(),
             target,
         };
         assembly.take_all();
         let Assembly {
             log,
             mut plan,
-            heads,
+            pieces,
             target,
         } = assembly;
         let position = Position(target.end.0 - plan.bytes());
-        let write = Write::new(log, &mut plan, heads, position);
+        let write = Write::new(log, &mut plan, pieces.finish(), position);
         log.in_flight = Some(plan);
         Some(write)
     }
@@ -105,7 +95,6 @@ impl InFlight {
     pub(crate) fn reset(&mut self, log_end: Offset, now: TimestampMs) {
         debug_assert!(self.outcomes.is_empty());
         self.batches.clear();
-        self.cuts.clear();
         self.first_offset = log_end;
         self.next_offset = log_end;
         self.epochs = None;
@@ -132,16 +121,6 @@ impl InFlight {
             position,
             bytes,
         })
-    }
-
-    /// What is to be written, piece by piece.
-    pub(crate) fn pieces(&mut self, heads: Vec<u8>) -> Vec<Bytes> {
-        let mut heads = Bytes::from(heads);
-        let piece = |cut| match cut {
-            Cut::Head(bytes) => heads.split_to(bytes),
-            Cut::Body(bytes) => bytes,
-        };
-        self.cuts.drain(..).map(piece).collect()
     }
 }
 
@@ -373,7 +352,7 @@ impl Assembly<'_> {
             next = stored.last_offset.next();
         }
         if !stamps {
-            self.plan.cuts.push(Cut::Body(append.bytes.clone()));
+            self.pieces.unchanged(append.bytes.clone());
         }
         self.plan.next_offset = next;
         Appended {
@@ -394,26 +373,18 @@ impl Assembly<'_> {
         append_time: Option<TimestampMs>,
     ) {
         let view = append.view(batch);
-        let head = match append_time {
+        let epoch = append.leader_epoch;
+        let start = batch.start as usize;
+        let place = start..start + batch.header.size();
+        match append_time {
             None => {
-                let head = view.patched_prefix(base_offset, append.leader_epoch);
-                self.heads.extend_from_slice(&head);
-                PATCHED_LEN
+                let head = view.patched_prefix(base_offset, epoch);
+                self.pieces.batch(&head, &append.bytes, place);
             }
             Some(time) => {
-                let epoch = append.leader_epoch;
                 let head = view.patched_header_with_append_time(base_offset, epoch, time);
-                self.heads.extend_from_slice(&head);
-                RECORDS_AT
+                self.pieces.batch(&head, &append.bytes, place);
             }
-        };
-        let start = batch.start as usize;
-        let body = append
-            .bytes
-            .slice(start + head..start + batch.header.size());
-        self.plan.cuts.push(Cut::Head(head));
-        if !body.is_empty() {
-            self.plan.cuts.push(Cut::Body(body));
         }
     }
 

@@ -7,6 +7,7 @@
 use crate::append::{Append, AppendError, Origin};
 use crate::config::{LogConfig, Validation};
 use crate::index_entry::relative;
+use crate::pieces;
 use crate::prepare::Preparation;
 use crate::record_check::{self, RecordTimes};
 use crate::up_conversion::OldSet;
@@ -66,6 +67,7 @@ pub struct Queued {
 pub(crate) struct AppendQueue {
     appends: VecDeque<Queued>,
     bytes: usize,
+    copied_bytes: usize,
 }
 
 impl Queued {
@@ -169,6 +171,7 @@ impl AppendQueue {
             return Err(AppendError::QueueFull);
         }
         self.bytes = bytes;
+        self.copied_bytes += pieces::copied_bytes(append.bytes.len());
         self.appends.push_back(append);
         Ok(())
     }
@@ -180,12 +183,18 @@ impl AppendQueue {
     pub(crate) fn pop(&mut self) -> Option<Queued> {
         let append = self.appends.pop_front()?;
         self.bytes -= append.bytes.len();
+        self.copied_bytes -= pieces::copied_bytes(append.bytes.len());
         Some(append)
     }
 
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How much of it the next writes will copy, about.
+    pub(crate) fn copied_bytes(&self) -> usize {
+        self.copied_bytes
     }
 
     pub(crate) fn is_empty(&self) -> bool {

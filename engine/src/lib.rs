@@ -61,6 +61,7 @@ mod open_segments;
 mod partition_files;
 mod partition_name;
 mod partition_survey;
+mod pieces;
 mod prepare;
 mod producer_entry;
 mod producer_load;

@@ -71,7 +71,7 @@ impl Write {
     pub(crate) fn new(
         log: &mut Log,
         plan: &mut InFlight,
-        heads: Vec<u8>,
+        pieces: Vec<Bytes>,
         position: Position,
     ) -> Self {
         let changed = plan.epochs.as_ref().map(|epochs| epochs.entries());
@@ -87,7 +87,6 @@ impl Write {
         let epochs = changed.or(stale).filter(|_| any).map(<[_]>::to_vec);
         let (directory, file) = (log.directory.clone(), active.file.clone());
         let aborted = plan.aborted(log).map(Box::new);
-        let pieces = plan.pieces(heads);
         let bytes: usize = pieces.iter().map(Bytes::len).sum();
         let (end, end_max) = (
             u64::from(position.0),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{Cleanup, TimestampType, Validation};
+use crate::pieces::copied_bytes;
 use protocol::batch::{Compression, TimestampType as BatchTimestampType};
 use protocol::error::ErrorCode;
 
@@ -13,13 +14,16 @@ fn code(result: &Result<Appended, AppendError>) -> ErrorCode {
 fn offsets_and_epochs_are_stamped_and_nothing_else_is_touched() {
     let place = Place::new(LogConfig::default());
     let mut log = place.open(Left::Closed);
-    let (first, second) = (batch(3, 100), batch(2, 200));
-    let appends = [&first, &second].map(|b| Append {
+    // One write: of small batches, which are copied side by side, and of one that is not.
+    let sent = [batch(3, 100), batch(500, 150), batch(2, 200), batch(1, 250)];
+    let is_copied = sent.each_ref().map(|b| copied_bytes(b.len()) == b.len());
+    assert_eq!(is_copied, [true, false, true, true]);
+    let appends = sent.clone().map(|batch| Append {
         leader_epoch: LeaderEpoch(7),
-        ..of_client(b.clone())
+        ..of_client(batch)
     });
     let results = append_all(&mut log, appends);
-    let expected = [(0, 2), (3, 4)].map(|(first, last)| {
+    let expected = [(0, 2), (3, 502), (503, 504), (505, 505)].map(|(first, last)| {
         Ok(Appended {
             first_offset: Offset(first),
             last_offset: Offset(last),
@@ -31,7 +35,7 @@ fn offsets_and_epochs_are_stamped_and_nothing_else_is_touched() {
     assert_eq!(results, expected);
     let stored = std::fs::read(place.path(0, Kind::Log)).unwrap();
     let mut rest = &stored[..];
-    for (sent, base) in [(first, 0i64), (second, 3)] {
+    for (sent, base) in sent.iter().zip([0i64, 3, 503, 505]) {
         assert_eq!(rest[..8], base.to_be_bytes());
         assert_eq!(rest[8..12], sent[8..12]);
         assert_eq!(rest[12..16], 7i32.to_be_bytes());
