@@ -2,8 +2,10 @@
 //!
 //! A frame's buffer grows as its bytes arrive, never ahead of them, except that a connection that
 //! already sent a frame of some size is trusted with a buffer of that size class for the next one.
+//! Frames that are not much larger than a connection's first buffer are received together with those
+//! behind them, as many as arrive at a time.
 //! Invariant: memory held for a frame is bounded by a small multiple of what has arrived of it, or
-//! by that earlier frame.
+//! by that earlier frame, or of what the connection has once sent at a time.
 
 use bytes::Bytes;
 use ring::buffer::Buffer;
@@ -40,11 +42,19 @@ pub struct FrameReader {
     size_max: usize,
     /// The largest frame this connection has completed, capped: what it is trusted with.
     trusted_bytes: usize,
+    /// The buffer that the connection gets when its first one is full: four times what it has filled
+    /// at a time.
+    together_bytes: usize,
     seen_any: bool,
 }
 
 /// How far a connection's trust goes: beyond it a buffer always grows with the bytes.
 const TRUSTED_BYTES_MAX: usize = 1024 * 1024;
+/// A frame up to this size is received together with what follows: the part of the next one that
+/// comes with it is moved, which costs less than another receive.
+const TOGETHER_FRAME_BYTES_MAX: usize = 16 * 1024;
+/// The largest buffer for frames that are received together.
+const TOGETHER_BYTES_MAX: usize = 64 * 1024;
 
 impl FrameReader {
     /// A reader that refuses frames above `size_max` bytes (`socket.request.max.bytes`).
@@ -54,15 +64,16 @@ impl FrameReader {
             buffer,
             size_max,
             trusted_bytes: 0,
+            together_bytes: FIRST_BUFFER_BYTES,
             seen_any: false,
         }
     }
 
     /// The buffer to receive into and how many bytes to receive at most: never beyond the end of
-    /// a frame larger than the first buffer, so that no tail of it needs to be moved.
+    /// a large frame, so that nothing of the next one needs to be moved.
     pub fn take_buffer(&mut self) -> (Buffer, usize) {
         let limit = match self.size_at(&self.buffer) {
-            Ok(Some(size)) if SIZE_PREFIX_BYTES + size > FIRST_BUFFER_BYTES => {
+            Ok(Some(size)) if SIZE_PREFIX_BYTES + size > TOGETHER_FRAME_BYTES_MAX => {
                 SIZE_PREFIX_BYTES + size - self.buffer.len()
             }
             _ => usize::MAX,
@@ -78,6 +89,10 @@ impl FrameReader {
         frames: &mut Vec<Bytes>,
     ) -> Result<(), FrameError> {
         self.buffer = buffer;
+        if self.buffer.spare_bytes() == 0 {
+            let filled = self.buffer.capacity().min(TOGETHER_BYTES_MAX / 4);
+            self.together_bytes = self.together_bytes.max(4 * filled);
+        }
         let whole = self.whole_frames()?;
         if whole > 0 {
             let arrived = self.buffer.split_frozen(whole);
@@ -142,7 +157,11 @@ impl FrameReader {
             .size_at(&self.buffer)?
             .map_or(0, |size| SIZE_PREFIX_BYTES + size);
         if frame > self.buffer.capacity() && frame <= self.trusted_bytes {
-            self.buffer.reserve(frame - self.buffer.len());
+            let wanted = match frame <= TOGETHER_FRAME_BYTES_MAX {
+                true => frame.max(self.together_bytes),
+                false => frame,
+            };
+            self.buffer.reserve(wanted - self.buffer.len());
         }
         self.buffer.make_room();
         Ok(())
@@ -189,6 +208,33 @@ mod tests {
                 assert!(frame.iter().all(|byte| *byte == n as u8));
             }
         }
+    }
+
+    #[test]
+    fn frames_a_little_larger_than_the_first_buffer_are_received_together() {
+        let mut reader = FrameReader::new(1_000_000);
+        let burst: Vec<u8> = (0..10).flat_map(|n| frame(6_000, n)).collect();
+        let receives = |reader: &mut FrameReader| {
+            let (mut rest, mut count, mut frames) = (&burst[..], 0, Vec::new());
+            while !rest.is_empty() {
+                let (mut buffer, limit) = reader.take_buffer();
+                let n = rest.len().min(limit).min(buffer.spare_bytes());
+                buffer.extend_from_slice(&rest[..n]);
+                rest = &rest[n..];
+                reader.put_buffer(buffer, &mut frames).unwrap();
+                count += 1;
+            }
+            assert_eq!(frames.len(), 10);
+            count
+        };
+        receives(&mut reader);
+        // The first buffer, and the rest at once.
+        assert_eq!(receives(&mut reader), 2);
+        let idle = reader.take_buffer().0.capacity();
+        assert!(
+            idle <= FIRST_BUFFER_BYTES,
+            "an idle connection holds {idle}"
+        );
     }
 
     #[test]
