@@ -7,7 +7,7 @@ use engine::ReadError;
 use engine::append::AppendError;
 use protocol::error::ErrorCode;
 
-use crate::partition::AppendOutcome;
+use crate::partition::{AppendOutcome, RefusalDetails};
 
 /// The outcome of an append that was refused or failed.
 pub fn of_append(error: &AppendError) -> AppendOutcome {
@@ -17,9 +17,16 @@ pub fn of_append(error: &AppendError) -> AppendOutcome {
         | AppendError::InvalidTimestamps { .. } => Some(error.to_string()),
         _ => None,
     };
+    let record_errors = error.record_errors().to_vec();
+    let says_more = message.is_some() || !record_errors.is_empty();
+    let details = says_more.then(|| {
+        Box::new(RefusalDetails {
+            message,
+            record_errors,
+        })
+    });
     AppendOutcome {
-        message,
-        record_errors: error.record_errors().to_vec(),
+        details,
         ..AppendOutcome::refused(error.code())
     }
 }

@@ -22,6 +22,7 @@ mod coordination;
 mod directories;
 mod dispatch;
 mod down_conversion;
+mod drawn_keys;
 mod entropy;
 mod fetch_session;
 mod fetch_waits;

@@ -8,7 +8,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -18,6 +18,7 @@ use std::task::{Context, Poll, ready};
 use ring::event::{Giver, Taker, once};
 use ring::mailbox::Sender;
 
+use crate::drawn_keys::DrawnKeys;
 use crate::shard::{Shard, ShardId};
 
 /// Something one shard asks another. `serve` runs on the shard asked; it may answer at once or
@@ -121,7 +122,7 @@ pub struct PostOffice {
     senders: Vec<Sender<Letter>>,
     waiting: Vec<RefCell<VecDeque<Letter>>>,
     retrying: Cell<bool>,
-    calls: RefCell<HashMap<u64, Box<dyn Any>>>,
+    calls: RefCell<DrawnKeys<u64, Box<dyn Any>>>,
     next_call: Cell<u64>,
 }
 
@@ -137,7 +138,7 @@ impl PostOffice {
             senders,
             waiting,
             retrying: Cell::new(false),
-            calls: RefCell::new(HashMap::new()),
+            calls: RefCell::default(),
             next_call: Cell::new(0),
         })
     }

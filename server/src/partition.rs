@@ -15,6 +15,7 @@ mod term;
 
 use std::cell::{Ref, RefCell};
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -40,12 +41,31 @@ pub use exchanging::Held;
 use exchanging::Hold;
 
 /// Which partition, for every shard: topics that are created anew get a new id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionKey {
     /// The topic's id.
     pub topic_id: Uuid,
     /// The partition's index.
     pub partition: PartitionIndex,
+}
+
+impl PartitionKey {
+    /// The same number for all partitions of a topic.
+    pub fn topic_number(&self) -> u64 {
+        let [high, low] = [0, 8].map(|at| {
+            let half = self.topic_id.0[at..at + 8].try_into();
+            u64::from_be_bytes(half.expect("eight bytes"))
+        });
+        high ^ low.rotate_left(32)
+    }
+}
+
+/// One number, for [`crate::drawn_keys`]: ids of topics are drawn at random.
+impl Hash for PartitionKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let partition = self.partition.0 as u64;
+        state.write_u64(self.topic_number().wrapping_add(partition));
+    }
 }
 
 /// How many acknowledgements a producer asks for.
@@ -64,10 +84,8 @@ pub enum Acks {
 pub struct AppendOutcome {
     /// NONE, or why nothing was stored.
     pub error: ErrorCode,
-    /// A text for the client, where Kafka gives one.
-    pub message: Option<String>,
-    /// The records that were refused, where each was looked at (KIP-467).
-    pub record_errors: Vec<RecordError>,
+    /// More about that, where Kafka says more. Apart, because outcomes are moved a lot.
+    pub details: Option<Box<RefusalDetails>>,
     /// The offset of the first record; -1 with an error.
     pub base_offset: Offset,
     /// The time of append where the topic stamps it, else -1.
@@ -76,13 +94,21 @@ pub struct AppendOutcome {
     pub log_start_offset: Offset,
 }
 
+/// What a client is told of a refusal beside the code.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RefusalDetails {
+    /// A text.
+    pub message: Option<String>,
+    /// The records that were refused, where each was looked at (KIP-467).
+    pub record_errors: Vec<RecordError>,
+}
+
 impl AppendOutcome {
     /// Nothing was stored, because of `error`.
     pub fn refused(error: ErrorCode) -> AppendOutcome {
         AppendOutcome {
             error,
-            message: None,
-            record_errors: Vec::new(),
+            details: None,
             base_offset: Offset(-1),
             log_append_time: TimestampMs(-1),
             log_start_offset: Offset(-1),
@@ -373,8 +399,12 @@ impl Partition {
     }
 
     fn answer(&self, finished: FinishedWrite, flushed: &Result<(), AppendError>) {
-        let mut answers = Vec::new();
+        let mut answers = Vec::with_capacity(finished.done.len());
         let mut state = self.state.borrow_mut();
+        let grown = flushed.is_ok() && state.advance(finished.log_end);
+        if grown {
+            state.commit(&mut answers);
+        }
         for (token, result) in finished.done {
             let (front, wait) = state
                 .appending
@@ -386,8 +416,7 @@ impl Partition {
                 Err(error) => answers.push((wait, kafka_error::of_append(&error))),
             }
         }
-        if flushed.is_ok() && state.advance(finished.log_end) {
-            state.commit(&mut answers);
+        if grown {
             state.watches.retain(|watch| !watch.is_over());
             for watch in &state.watches {
                 watch.saw(finished.bytes);
@@ -409,8 +438,7 @@ impl State {
     ) {
         let outcome = AppendOutcome {
             error: ErrorCode::None,
-            message: None,
-            record_errors: Vec::new(),
+            details: None,
             base_offset: appended.first_offset,
             log_append_time: appended.log_append_time,
             log_start_offset: appended.log_start_offset,
@@ -420,7 +448,8 @@ impl State {
             Acks::All => {
                 let required = Offset(appended.last_offset.0 + 1);
                 if required <= self.leader.high_watermark() {
-                    answers.push((wait, outcome)); // A duplicate of something committed.
+                    // This write has just moved it, or it is a duplicate of something committed.
+                    answers.push((wait, outcome));
                 } else {
                     self.uncommitted.push_back(Uncommitted {
                         required,

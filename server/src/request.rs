@@ -20,6 +20,8 @@ use crate::shard::Shard;
 /// Texts of errors are in a reply while it is shorter than this and so many times the frame.
 const TEXTS_BASE_BYTES: usize = 1024 * 1024;
 const TEXTS_PER_FRAME_BYTE: usize = 4;
+/// Most replies but those with records are shorter than this.
+const REPLY_BYTES_USUAL: usize = 512;
 /// Replies from this size on are in the shard's account of memory.
 const CHARGED_BYTES_MIN: usize = 16 * 1024;
 /// What a request that is decoded whole may take beyond its frame, with all that is made of it up to
@@ -133,7 +135,7 @@ impl Request {
     /// A reply with its header and no body yet: for bodies that are written piece by piece, so that
     /// they are never held in another form.
     pub fn begin_reply(&self) -> Encoder {
-        let mut encoder = Encoder::new();
+        let mut encoder = Encoder::with_capacity(REPLY_BYTES_USUAL);
         encoder.i32(0); // The size, filled in at the end.
         let header = ResponseHeader {
             correlation_id: self.correlation_id,

@@ -8,39 +8,46 @@ use crate::shard::{Shard, ShardId};
 /// Parts by owning shard. Each part has a place in the request; some places may be answered
 /// without asking anybody.
 pub struct Scatter<P, A> {
-    by_shard: Vec<(Vec<usize>, Vec<P>)>,
-    answers: Vec<Option<A>>,
+    by_shard: Vec<Vec<P>>,
+    places: Vec<Place<A>>,
+}
+
+/// Where the answer of one place comes from.
+enum Place<A> {
+    Answered(A),
+    /// It is the next of those that this shard gives.
+    AskedOf(ShardId),
 }
 
 impl<P, A> Scatter<P, A> {
     /// Nothing yet, for a node of `shards` shards.
     pub fn new(shards: usize) -> Scatter<P, A> {
-        let by_shard = (0..shards).map(|_| (Vec::new(), Vec::new())).collect();
         Scatter {
-            by_shard,
-            answers: Vec::new(),
+            by_shard: (0..shards).map(|_| Vec::new()).collect(),
+            places: Vec::new(),
         }
     }
 
     /// The next place is answered already.
     pub fn answered(&mut self, answer: A) {
-        self.answers.push(Some(answer));
+        self.places.push(Place::Answered(answer));
     }
 
     /// The next place is for `owner` to answer.
     pub fn ask(&mut self, owner: ShardId, part: P) {
-        let (places, parts) = &mut self.by_shard[owner.0];
-        places.push(self.answers.len());
-        parts.push(part);
-        self.answers.push(None);
+        self.by_shard[owner.0].push(part);
+        self.places.push(Place::AskedOf(owner));
     }
 
     /// The same with other answers in the places that are answered already.
     pub fn map_answers<B>(self, map: impl Fn(A) -> B) -> Scatter<P, B> {
-        let answers = self.answers.into_iter();
+        let places = self.places.into_iter().map(|place| match place {
+            Place::Answered(answer) => Place::Answered(map(answer)),
+            Place::AskedOf(shard) => Place::AskedOf(shard),
+        });
         Scatter {
             by_shard: self.by_shard,
-            answers: answers.map(|answer| answer.map(&map)).collect(),
+            places: places.collect(),
         }
     }
 
@@ -48,7 +55,7 @@ impl<P, A> Scatter<P, A> {
     pub fn shards_asked(&self) -> usize {
         self.by_shard
             .iter()
-            .filter(|(places, _)| !places.is_empty())
+            .filter(|parts| !parts.is_empty())
             .count()
     }
 
@@ -65,36 +72,38 @@ impl<P, A> Scatter<P, A> {
     where
         Q: Question<Answer = Vec<A>>,
     {
-        let mut asked = Vec::with_capacity(self.by_shard.len());
-        for (to, (places, parts)) in self.by_shard.into_iter().enumerate() {
-            if !parts.is_empty() {
-                asked.push((places, shard.ask(ShardId(to), question(parts))));
-            }
-        }
+        let shards = self.by_shard.into_iter().enumerate();
+        let asked = shards.map(|(to, parts)| match parts.is_empty() {
+            true => None,
+            false => Some(shard.ask(ShardId(to), question(parts))),
+        });
         AllAsked {
-            asked,
-            answers: self.answers,
+            asked: asked.collect(),
+            places: self.places,
         }
     }
 }
 
 /// Parts that have been dealt out, and whose answers are to come.
 pub struct AllAsked<A> {
-    asked: Vec<(Vec<usize>, Asked<Vec<A>>)>,
-    answers: Vec<Option<A>>,
+    asked: Vec<Option<Asked<Vec<A>>>>,
+    places: Vec<Place<A>>,
 }
 
 impl<A> AllAsked<A> {
     /// One answer a place, in order.
-    pub async fn answers(mut self) -> Vec<A> {
-        for (places, answer) in self.asked {
-            for (place, answer) in places.into_iter().zip(answer.await) {
-                self.answers[place] = Some(answer);
-            }
+    pub async fn answers(self) -> Vec<A> {
+        let mut answers = Vec::with_capacity(self.asked.len());
+        for asked in self.asked {
+            answers.push(match asked {
+                Some(asked) => asked.await.into_iter(),
+                None => Vec::new().into_iter(),
+            });
         }
-        self.answers
-            .into_iter()
-            .map(|answer| answer.expect("every part is answered"))
-            .collect()
+        let places = self.places.into_iter().map(|place| match place {
+            Place::Answered(answer) => answer,
+            Place::AskedOf(shard) => answers[shard.0].next().expect("every part is answered"),
+        });
+        places.collect()
     }
 }

@@ -6,7 +6,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use ring::event::Event;
 use crate::config::ServerConfig;
 use crate::connection::Connection;
 use crate::coordination::{self, Drivers, groups::Groups, transactions::Transactions};
+use crate::drawn_keys::DrawnKeys;
 use crate::fetch_session::{FetchSessions, FetchTarget, Naming};
 use crate::fetch_waits::FetchWaits;
 use crate::mail::PostOffice;
@@ -84,7 +84,7 @@ pub struct Shard {
     pub ended: Rc<Event>,
     image: RefCell<Arc<Image>>,
     live: RefCell<Arc<ServerConfig>>,
-    partitions: RefCell<HashMap<PartitionKey, Rc<Partition>>>,
+    partitions: RefCell<DrawnKeys<PartitionKey, Rc<Partition>>>,
     connections: RefCell<HashMap<u64, Rc<Connection>>>,
     next_connection: Cell<u64>,
     stopping: Cell<bool>,
@@ -124,7 +124,7 @@ impl Shard {
             ended,
             live: RefCell::new(Arc::new(config.with_dynamic(&image))),
             image: RefCell::new(image),
-            partitions: RefCell::new(HashMap::new()),
+            partitions: RefCell::default(),
             connections: RefCell::new(HashMap::new()),
             next_connection: Cell::new(0),
             stopping: Cell::new(false),
@@ -338,7 +338,6 @@ impl Shard {
 
 /// See [`Shard::owner`].
 pub fn owner(key: &PartitionKey, shards: usize) -> ShardId {
-    let mut hasher = DefaultHasher::new();
-    key.topic_id.hash(&mut hasher);
-    ShardId((hasher.finish().wrapping_add(key.partition.0 as u64) % shards as u64) as usize)
+    let turn = key.topic_number().wrapping_add(key.partition.0 as u64);
+    ShardId((turn % shards as u64) as usize)
 }

@@ -22,7 +22,7 @@ use crate::clock;
 use crate::coordination::transactions;
 use crate::gather::Gather;
 use crate::mail::{Done, Promise, Question};
-use crate::partition::{AppendOutcome, PartitionKey};
+use crate::partition::{AppendOutcome, PartitionKey, RefusalDetails};
 use crate::scatter::Scatter;
 use crate::shard::Shard;
 
@@ -188,8 +188,14 @@ fn refused(transaction: &Transaction, error: ErrorCode) -> AppendOutcome {
         ),
         error => (error, None),
     };
+    let details = message.map(|message| {
+        Box::new(RefusalDetails {
+            message: Some(message),
+            ..RefusalDetails::default()
+        })
+    });
     AppendOutcome {
-        message,
+        details,
         ..AppendOutcome::refused(error)
     }
 }

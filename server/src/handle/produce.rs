@@ -279,14 +279,15 @@ fn write(step: Answered<'_>, encoder: &mut Encoder, version: i16) {
             response.begin_partition_responses(encoder, version, topic.partition_data.len());
         }
         Step::Part((part, outcome)) => {
+            let details = outcome.details.map_or_else(Default::default, |said| *said);
             let response = PartitionProduceResponse {
                 index: part.index,
                 error_code: outcome.error.code(),
                 base_offset: outcome.base_offset.0,
                 log_append_time_ms: outcome.log_append_time.0,
                 log_start_offset: outcome.log_start_offset.0,
-                record_errors: record_errors(outcome.record_errors),
-                error_message: outcome.message.map(Cow::Owned),
+                record_errors: record_errors(details.record_errors),
+                error_message: details.message.map(Cow::Owned),
                 ..Default::default()
             };
             response.write(encoder, version);
