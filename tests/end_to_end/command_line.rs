@@ -9,7 +9,7 @@ mod quotas;
 mod transactions;
 
 use chiplog_tests::command_line::{assert_same, assert_same_but, chiplog};
-use chiplog_tests::java::{Tool, run_with_input};
+use chiplog_tests::java::{Run, Tool, run, run_with_input};
 use chiplog_tests::node::{Node, Setup};
 use chiplog_tests::state::{SOON, reach};
 
@@ -383,4 +383,59 @@ fn but_for_words_of_errors(output: &str) -> String {
         kept.push_str(piece.split_once('.').map_or("", |(_, rest)| rest));
     }
     kept
+}
+
+/// Options that do not go together, or lack something: both tools end with 1, and begin what they say
+/// with the same line. What the parsers of options find themselves each says in its own words.
+#[test]
+fn wrong_usage_is_refused_in_the_words_of_kafkas_tools() {
+    let node = Node::start();
+    node.create_topic("t", 2);
+    let bootstrap = node.bootstrap();
+    let topics = (Tool::Topics, "topics");
+    let configs = (Tool::Configs, "configs");
+    let groups = (Tool::ConsumerGroups, "consumer-groups");
+    let offsets = (Tool::GetOffsets, "get-offsets");
+    let directories = (Tool::LogDirs, "log-dirs");
+    let transactions = (Tool::Transactions, "transactions");
+    for ((tool, subcommand), words) in [
+        (topics, ""),
+        (topics, "--create"),
+        (topics, "--alter --topic t"),
+        (topics, "--alter --topic t --config a=b"),
+        (topics, "--list --create"),
+        (configs, ""),
+        (configs, "--describe"),
+        (configs, "--describe --entity-type nope"),
+        (configs, "--alter --entity-type topics"),
+        (configs, "--alter --entity-type topics --entity-name t"),
+        (configs, "--describe --entity-type brokers --entity-name x"),
+        (configs, "--alter --entity-type brokers --add-config a=b"),
+        (configs, "--describe --entity-type broker-loggers"),
+        (groups, ""),
+        (groups, "--list --group g"),
+        (groups, "--list --state nope"),
+        (groups, "--list --type nope"),
+        (groups, "--delete --group g --topic t"),
+        (groups, "--describe --group g --members --offsets"),
+        (offsets, "--time nope"),
+        (offsets, "--topic t --partitions x"),
+        (offsets, "--topic-partitions t --topic t"),
+        ((Tool::DeleteRecords, "delete-records"), ""),
+        (directories, ""),
+        (directories, "--topic-list t"),
+        (transactions, "find-hanging"),
+        (transactions, "abort --topic t --partition 0"),
+    ] {
+        let words = words.split_whitespace();
+        let arguments: Vec<&str> = ["--bootstrap-server", &bootstrap]
+            .into_iter()
+            .chain(words)
+            .collect();
+        let kafkas = run(tool, &arguments);
+        let ours = chiplog(&[&[subcommand], &arguments[..]].concat());
+        assert_eq!((ours.exit, kafkas.exit), (1, 1), "{arguments:?}");
+        let reason = |run: &Run| run.errors.lines().next().unwrap_or_default().to_owned();
+        assert_eq!(reason(&ours), reason(&kafkas), "{arguments:?}");
+    }
 }

@@ -142,6 +142,13 @@ fn check(options: &Options) -> Result<(), Failure> {
     if !action.list && !action.describe {
         required(options.topic.as_deref(), "topic")?;
     }
+    if action.alter && !options.config.is_empty() {
+        return Err(Failure::usage(
+            "Option combination \"[[bootstrap-server], [config]]\" can't be used with option \
+             \"[alter]\" (the kafka-configs CLI supports altering topic configs with a \
+             --bootstrap-server option)",
+        ));
+    }
     if action.alter {
         required(options.partitions.as_ref(), "partitions")?;
     }

@@ -82,6 +82,16 @@ fn quotas_are_set_described_and_removed_as_kafka_does_it() {
             "default config for users in the cluster",
         ),
         (
+            &["--user", "zoe"],
+            "request_percentage=9",
+            "config for user zoe",
+        ),
+        (
+            &["--user", "carl"],
+            "request_percentage=8",
+            "config for user carl",
+        ),
+        (
             &["--ip", "127.0.0.9"],
             "connection_creation_rate=7",
             "config for ip 127.0.0.9",

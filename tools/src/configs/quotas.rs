@@ -9,7 +9,7 @@ use protocol::messages::alter_client_quotas::{
     AlterClientQuotasRequest, OpData, RequestEntityData, RequestEntryData,
 };
 use protocol::messages::describe_client_quotas::{
-    ComponentData, DescribeClientQuotasRequest, EntryData,
+    ComponentData, DescribeClientQuotasRequest, EntityData, EntryData,
 };
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ pub fn describe(
     options: &Options,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let quotas = quotas(client, entities)?;
+    let quotas = in_order(quotas(client, entities)?);
     let of_users = entities
         .iter()
         .all(|entity| entity.kind == EntityType::Users);
@@ -87,6 +87,19 @@ pub fn describe(
         true => scram::describe(client, user, out),
         false => Ok(()),
     }
+}
+
+/// The order of Kafka's tool.
+fn in_order(quotas: Vec<EntryData<'static>>) -> Vec<EntryData<'static>> {
+    let count = quotas.len();
+    map_order(quotas, count, |quota| {
+        let hash = |part: &EntityData<'_>| {
+            java_hash(&part.entity_type) ^ part.entity_name.as_deref().map_or(0, java_hash)
+        };
+        // Of a list with one element, a map.
+        let parts = quota.entity.iter().map(hash);
+        31i32.wrapping_add(parts.fold(0, i32::wrapping_add))
+    })
 }
 
 /// What of a user or a client is altered: both at once are not.
