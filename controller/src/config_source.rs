@@ -60,7 +60,18 @@ pub struct ConfigEntry {
     /// The type; `None` for a key that is not known.
     pub kind: Option<ConfigType>,
     /// For operators.
-    pub doc: Option<&'static str>,
+    pub doc: Doc,
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doc {
+    /// Told if it is asked for.
+    Text(&'static str),
+    /// A key of a broker that is not known.
+    Unknown,
+    /// Of what has none Kafka says that it is empty, asked or not.
+    Empty,
 }
 
 /// Everything a broker's configuration says.
@@ -230,7 +241,7 @@ fn entry(
         sensitive: key.is_sensitive(),
         synonyms,
         kind: Some(key.kind),
-        doc: Some(key.doc),
+        doc: Doc::Text(key.doc),
     }
 }
 

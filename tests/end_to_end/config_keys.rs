@@ -135,6 +135,16 @@ fn every_key_is_described_as_kafka_describes_it() {
             .set("log.retention.hours", "24")
             .set("log.roll.jitter.ms", "5");
         let setup = setup.set("ssl.key.password", "secret");
+        // A listener's own settings, one of them beside what it replaces.
+        let setup = setup
+            .set("max.connections.per.ip", "1000")
+            .set("max.connections", "1001")
+            .set("listener.name.plaintext.max.connections", "1002")
+            .set(
+                "listener.name.plaintext.max.connection.creation.rate",
+                "1003",
+            )
+            .set("listener.name.other.plain.sasl.jaas.config", "secret");
         setup.set("node.id", "1").of(target)
     };
     let kafka = Node::start_with(setup(Target::Kafka));

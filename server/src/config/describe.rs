@@ -7,7 +7,7 @@ use std::sync::Arc;
 use controller::Image;
 use controller::config_key::{ConfigValue, UpdateMode};
 use controller::config_source::{
-    ConfigEntry, ConfigSource, Sources, broker_synonyms, dynamic_overrides, value_text,
+    ConfigEntry, ConfigSource, Doc, Sources, broker_synonyms, dynamic_overrides, value_text,
 };
 use controller::image::Overrides;
 
@@ -21,7 +21,8 @@ pub struct BrokerConfig<'a> {
 }
 
 fn default_of(name: &str) -> Option<&'static str> {
-    keys::find(name).and_then(|key| key.default)
+    let key = keys::find(name).filter(|key| key.name == name);
+    key.and_then(|key| key.default)
 }
 
 impl<'a> BrokerConfig<'a> {
@@ -93,12 +94,17 @@ impl<'a> BrokerConfig<'a> {
     }
 
     fn entry(&self, name: &str, value: Option<String>) -> ConfigEntry {
-        let key = dynamic::find(name);
+        let replaced = replaced_by(name);
+        let key = replaced.map_or(dynamic::find(name), dynamic::find);
         // What nobody knows may be a password.
         let sensitive = key.is_none_or(|key| key.is_sensitive());
-        let names = broker_synonyms(name);
+        let names = match replaced {
+            Some(replaced) => vec![name, replaced],
+            None => broker_synonyms(name),
+        };
         let synonyms = self.sources().synonyms(name, &names, sensitive);
-        let file_key = keys::find(name);
+        // Of a listener's own settings no more is told.
+        let file_key = keys::find(name).filter(|key| key.name == name);
         ConfigEntry {
             name: name.into(),
             value: value.filter(|_| !sensitive),
@@ -109,9 +115,23 @@ impl<'a> BrokerConfig<'a> {
             sensitive,
             synonyms,
             kind: key.map(|key| key.kind),
-            doc: file_key.map(|key| key.doc),
+            doc: file_key.map_or(Doc::Unknown, |key| Doc::Text(key.doc)),
         }
     }
+}
+
+/// The setting that a listener's own one replaces.
+fn replaced_by(name: &str) -> Option<&str> {
+    const OF_MECHANISMS: [&str; 5] = [
+        "sasl.jaas.config",
+        "sasl.login.callback.handler.class",
+        "sasl.login.class",
+        "sasl.server.callback.handler.class",
+        "connections.max.reauth.ms",
+    ];
+    let (_, rest) = name.strip_prefix("listener.name.")?.split_once('.')?;
+    let of_mechanism = OF_MECHANISMS.into_iter().find(|key| rest.ends_with(key));
+    Some(of_mechanism.unwrap_or(rest))
 }
 
 /// What holds for a key, as DescribeConfigs shows it.

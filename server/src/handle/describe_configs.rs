@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use controller::config_source::{ConfigEntry, ConfigSource};
+use controller::config_source::{ConfigEntry, ConfigSource, Doc};
 use controller::image::ResourceType;
 use controller::{Image, topic_name};
 use protocol::error::ErrorCode;
@@ -169,7 +169,7 @@ fn plain(name: &str, value: &str, source: ConfigSource) -> ConfigEntry {
         sensitive: false,
         synonyms: Vec::new(),
         kind: None,
-        doc: None,
+        doc: Doc::Empty,
     }
 }
 
@@ -227,9 +227,9 @@ fn config<'a>(
             .collect(),
         config_type: entry.kind.map_or(0, |kind| kind.wire_id()),
         documentation: match entry.doc {
-            Some(doc) => body.include_documentation.then_some(Cow::Borrowed(doc)),
-            // Of what has none Kafka says that it is empty, asked or not.
-            None => Some(Cow::Borrowed("")),
+            Doc::Text(doc) => body.include_documentation.then_some(Cow::Borrowed(doc)),
+            Doc::Unknown => None,
+            Doc::Empty => Some(Cow::Borrowed("")),
         },
     }
 }
