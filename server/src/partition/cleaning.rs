@@ -44,11 +44,12 @@ impl Partition {
                 }
                 _ => None,
             };
-            state.cleaning = planned.is_some();
-            state.brake = planned.is_some().then_some(brake);
+            // Whoever has the log already keeps it.
+            let Some(planned) = planned else { return };
+            state.cleaning = true;
+            state.brake = Some(brake);
             planned
         };
-        let Some(compaction) = compaction else { return };
         let (compaction, ended) = self.compact_groups(helpers, compaction).await;
         // It may hold the last descriptors of files that are removed by now: closing those frees
         // their blocks, which takes long.
@@ -125,5 +126,73 @@ impl Partition {
         if let Some(brake) = &self.state.borrow().brake {
             brake.stop();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::TopicPartition;
+    use engine::compact::{Brake, Throttle};
+    use engine::config::LogConfig;
+    use engine::directory::LogDirectory;
+    use protocol::ids::{BrokerId, LeaderEpoch, PartitionIndex, Uuid};
+    use replication::Leader;
+
+    use super::*;
+    use crate::config::topic_log::{Conversion, TopicSettings};
+    use crate::partition::PartitionKey;
+
+    fn partition(directory: &LogDirectory) -> Rc<Partition> {
+        let (topic_id, partition) = (Uuid([1; 16]), PartitionIndex(0));
+        let settings = TopicSettings {
+            log: LogConfig::default(),
+            min_insync_replicas: 1,
+            conversion: Conversion {
+                is_enabled: true,
+                needs_zstd: false,
+            },
+            unclean_leader_election_enable: false,
+        };
+        let log = directory.create_log(
+            &TopicPartition::new("t", partition),
+            topic_id,
+            Arc::new(settings.log.clone()),
+            clock::now_ms(),
+        );
+        let (me, end) = (BrokerId(0), Offset::ZERO);
+        let leader = Leader::new(LeaderEpoch(0), me, &[me], &[me], end, end);
+        let key = PartitionKey {
+            topic_id,
+            partition,
+        };
+        Partition::new("t".into(), key, log.unwrap(), leader, &settings)
+    }
+
+    #[test]
+    fn a_compaction_that_comes_too_late_takes_the_log_from_nobody() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = LogDirectory::open(root.path()).unwrap();
+        let mut runtime = ring::Runtime::new(ring::Options::default()).unwrap();
+        runtime.block_on(async {
+            let partition = partition(&directory);
+            let cleanable = Cleanable {
+                first_dirty: Offset::ZERO,
+                first_uncleanable: Offset::ZERO,
+                ratio: 1.0,
+                is_due: true,
+            };
+            let limits = Limits {
+                key_map_bytes: 1 << 16,
+                load_factor: 0.9,
+                io_buffer_bytes: 1 << 16,
+                throttle: Arc::new(Throttle::new(f64::MAX)),
+                brake: Arc::new(Brake::default()),
+            };
+            // Since it was found dirty, its old segments are looked at, or it is held for a move.
+            partition.state.borrow_mut().cleaning = true;
+            let helpers = Arc::new(Helpers::start("cleaner", 1));
+            partition.compact(&helpers, cleanable, limits).await;
+            assert!(partition.state.borrow().cleaning);
+        });
     }
 }
