@@ -41,6 +41,7 @@ pub async fn replay<C: Coordinator>(driver: &Rc<Driver<C>>) -> Result<u64, LoadE
     let mut loading = Loading {
         driver,
         next: Offset::ZERO,
+        looked_to: Offset::ZERO,
         records: 0,
         scratch: Vec::new(),
     };
@@ -50,7 +51,9 @@ pub async fn replay<C: Coordinator>(driver: &Rc<Driver<C>>) -> Result<u64, LoadE
             Read::Pending(plan) => plan.run().await?,
         };
         if slice.is_empty() {
-            break; // Compaction took the last records.
+            // Compaction took what was there; more may have come behind it since.
+            loading.next = loading.looked_to;
+            continue;
         }
         let bytes = slice.bytes().await?.freeze();
         loading.replay_stretch(&bytes)?;
@@ -62,6 +65,8 @@ pub async fn replay<C: Coordinator>(driver: &Rc<Driver<C>>) -> Result<u64, LoadE
 struct Loading<'a, C: Coordinator> {
     driver: &'a Driver<C>,
     next: Offset,
+    /// The log's end as it was when the read under way was planned.
+    looked_to: Offset,
     records: u64,
     scratch: Vec<u8>,
 }
@@ -72,12 +77,13 @@ impl<C: Coordinator> Loading<'_, C> {
         let log = self.driver.partition().log();
         let log = log.map_err(|error| LoadError::NoLog(error.name()))?;
         self.next = self.next.max(log.log_start_offset());
-        if self.next >= log.log_end_offset() {
+        self.looked_to = log.log_end_offset();
+        if self.next >= self.looked_to {
             return Ok(None);
         }
         let from = ReadFrom {
             offset: self.next,
-            upper_bound: log.log_end_offset(),
+            upper_bound: self.looked_to,
             bytes_max: STRETCH_BYTES,
             min_one_batch: true,
         };
