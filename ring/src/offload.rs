@@ -28,7 +28,8 @@ static SLOW: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
 static UNHURRIED: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
 static COMPUTING: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
 
-/// Threads for one kind of work in the background, of the lowest priority. They end when this is dropped and their calls have ended.
+/// Threads for one kind of work in the background, of the lowest priority. They end when this is
+/// dropped and their calls have ended.
 #[derive(Debug)]
 pub struct Helpers {
     jobs: mpsc::Sender<Job>,

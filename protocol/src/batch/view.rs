@@ -96,7 +96,8 @@ impl<'a> BatchView<'a> {
     }
 
     /// Checks what can be checked without decompressing: length, magic, CRC, compression type,
-    /// counts. The CRC comes before what it covers: a damaged count is damage. Holds for every batch of an undamaged log, compacted ones too.
+    /// counts. The CRC comes before what it covers: a damaged count is damage. Holds for every batch of
+    /// an undamaged log, compacted ones too.
     pub fn validate_relaxed(&self) -> Result<(), BatchError> {
         let header = &self.header;
         let computed = self.computed_crc();

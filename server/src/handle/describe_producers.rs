@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use controller::{Messages, Refusal, topic_name};
+use controller::{Image, Messages, Refusal, topic_name};
 use engine::ActiveProducer;
 use protocol::error::ErrorCode;
 use protocol::ids::{PartitionIndex, Uuid};
@@ -35,35 +35,7 @@ pub async fn describe_producers(shard: Rc<Shard>, request: Request) -> Outcome {
         Err(outcome) => return outcome,
     };
     let image = shard.image();
-    let mut scatter = Scatter::new(shard.count());
-    let mut messages = Messages::default();
-    let mut asked = HashSet::new();
-    for topic in &body.topics {
-        let refused = topic_name::validate(&topic.name)
-            .map_err(|reason| Refusal::new(ErrorCode::InvalidTopicException, reason));
-        let known = refused.and_then(|()| {
-            let unknown = || Refusal::standard(ErrorCode::UnknownTopicOrPartition);
-            image.topic(&topic.name).ok_or_else(unknown)
-        });
-        for index in &topic.partition_indexes {
-            let partition = PartitionIndex(*index);
-            match &known {
-                Ok(known) if !asked.insert((known.id, *index)) => {}
-                Err(refused) => scatter.answered(messages.admit(Err(refused.clone()))),
-                Ok(known) if known.partition(partition).is_none() => {
-                    let unknown = Refusal::silent(ErrorCode::UnknownTopicOrPartition);
-                    scatter.answered(Err(unknown));
-                }
-                Ok(known) => {
-                    let key = PartitionKey {
-                        topic_id: known.id,
-                        partition,
-                    };
-                    scatter.ask(shard.owner(&key), key);
-                }
-            }
-        }
-    }
+    let (scatter, mut asked) = plan(&shard, &image, &body);
     let found: Vec<Producers> = scatter.gather(&shard, ProducersQuestion).await;
     let mut found = found.into_iter();
     let mut next = || found.next().expect("an answer a partition");
@@ -103,6 +75,45 @@ pub async fn describe_producers(shard: Rc<Shard>, request: Request) -> Outcome {
     }
     response.end_topics(&mut encoder, version);
     request.finish_reply(encoder)
+}
+
+/// Asks about each partition, or refuses it, where it is named first. Also gives all that were named
+/// of topics that there are.
+fn plan(
+    shard: &Shard,
+    image: &Image,
+    body: &DescribeProducersRequest<'_>,
+) -> (Scatter<PartitionKey, Producers>, HashSet<(Uuid, i32)>) {
+    let mut scatter = Scatter::new(shard.count());
+    let mut messages = Messages::default();
+    let mut asked = HashSet::new();
+    for topic in &body.topics {
+        let refused = topic_name::validate(&topic.name)
+            .map_err(|reason| Refusal::new(ErrorCode::InvalidTopicException, reason));
+        let known = refused.and_then(|()| {
+            let unknown = || Refusal::standard(ErrorCode::UnknownTopicOrPartition);
+            image.topic(&topic.name).ok_or_else(unknown)
+        });
+        for index in &topic.partition_indexes {
+            let partition = PartitionIndex(*index);
+            match &known {
+                Ok(known) if !asked.insert((known.id, *index)) => {}
+                Err(refused) => scatter.answered(messages.admit(Err(refused.clone()))),
+                Ok(known) if known.partition(partition).is_none() => {
+                    let unknown = Refusal::silent(ErrorCode::UnknownTopicOrPartition);
+                    scatter.answered(Err(unknown));
+                }
+                Ok(known) => {
+                    let key = PartitionKey {
+                        topic_id: known.id,
+                        partition,
+                    };
+                    scatter.ask(shard.owner(&key), key);
+                }
+            }
+        }
+    }
+    (scatter, asked)
 }
 
 impl Question for ProducersQuestion {
