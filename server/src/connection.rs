@@ -33,6 +33,8 @@ pub struct Connection {
     replies: Rc<ReplyQueue>,
     /// How many requests there had been with the last that [`Order::Changes`].
     changes: Cell<u64>,
+    /// With the last that [`Order::Appends`].
+    appends: Cell<u64>,
     last_active: Cell<Instant>,
     partial: Cell<bool>,
     sending: Cell<bool>,
@@ -50,6 +52,7 @@ impl Connection {
             stream,
             replies: ReplyQueue::new(),
             changes: Cell::new(0),
+            appends: Cell::new(0),
             last_active: Cell::new(ring::timer::now()),
             partial: Cell::new(false),
             sending: Cell::new(false),
@@ -136,14 +139,25 @@ impl Connection {
         if weight < HEAVY_BYTES {
             let mut admission = Admission::default();
             let mut next_may_begin = None;
-            match dispatch::order_of(&frame) {
-                Order::Free => {}
-                Order::HoldsNext => {
+            let order = dispatch::order_of(&frame);
+            match order {
+                Order::Free | Order::Appends | Order::AppendsAndHoldsNext | Order::Changes => {}
+                Order::Reads => self.replies.wait_for_answers(self.changes.get()).await,
+                Order::ReadsLogs | Order::ChangesLogs => {
+                    let last = self.changes.get().max(self.appends.get());
+                    self.replies.wait_for_answers(last).await;
+                }
+            }
+            let number = self.replies.begun() + 1;
+            match order {
+                Order::Free | Order::Reads | Order::ReadsLogs => {}
+                Order::Appends => self.appends.set(number),
+                Order::AppendsAndHoldsNext => {
+                    self.appends.set(number);
                     let (next, taker) = once();
                     (admission.next, next_may_begin) = (Some(next), Some(taker));
                 }
-                Order::Changes => self.changes.set(self.replies.begun() + 1),
-                Order::Reads => self.replies.wait_for_answers(self.changes.get()).await,
+                Order::Changes | Order::ChangesLogs => self.changes.set(number),
             }
             dispatch::begin(shard, self, frame, admission, self.replies.reserve());
             if let Some(next_may_begin) = next_may_begin {

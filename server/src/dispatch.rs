@@ -54,15 +54,22 @@ pub fn weight_bytes(frame: &Bytes) -> usize {
 pub enum Order {
     /// It may overlap with all others.
     Free,
-    /// The next request begins when this one says so. A produce request of a transaction may have
-    /// to be verified first, and the producer's next request must not overtake it meanwhile: its
-    /// sequence numbers would be out of order, which the producer takes as a loss of records.
-    HoldsNext,
+    /// It appends to logs. Others that do need not wait for it.
+    Appends,
+    /// The same, but the next request begins when this one says so. A produce request of a
+    /// transaction may have to be verified first, and the producer's next request must not overtake
+    /// it meanwhile: its sequence numbers would be out of order, which the producer takes as a loss of
+    /// records.
+    AppendsAndHoldsNext,
     /// It changes what a request that [`Order::Reads`] tells of.
     Changes,
     /// It begins when all requests before it that change something are answered: a consumer that
     /// commits and asks at once what is committed is told of its commit.
     Reads,
+    /// It begins when those that append something are answered, too: it tells of logs.
+    ReadsLogs,
+    /// It begins as those do, and changes what they tell.
+    ChangesLogs,
 }
 
 /// How the request in a frame stands to the others.
@@ -71,7 +78,8 @@ pub fn order_of(frame: &Bytes) -> Order {
         return Order::Free;
     };
     match api {
-        ApiKey::Produce if is_transactional_produce(frame, version) => Order::HoldsNext,
+        ApiKey::Produce if is_transactional_produce(frame, version) => Order::AppendsAndHoldsNext,
+        ApiKey::Produce => Order::Appends,
         ApiKey::OffsetCommit
         | ApiKey::TxnOffsetCommit
         | ApiKey::OffsetDelete
@@ -81,7 +89,6 @@ pub fn order_of(frame: &Bytes) -> Order {
         | ApiKey::CreateTopics
         | ApiKey::DeleteTopics
         | ApiKey::CreatePartitions
-        | ApiKey::DeleteRecords
         | ApiKey::AlterConfigs
         | ApiKey::IncrementalAlterConfigs => Order::Changes,
         ApiKey::OffsetFetch
@@ -91,8 +98,13 @@ pub fn order_of(frame: &Bytes) -> Order {
         | ApiKey::DescribeTransactions
         | ApiKey::Metadata
         | ApiKey::DescribeTopicPartitions
-        | ApiKey::ListOffsets
         | ApiKey::DescribeConfigs => Order::Reads,
+        ApiKey::Fetch
+        | ApiKey::ListOffsets
+        | ApiKey::OffsetForLeaderEpoch
+        | ApiKey::DescribeProducers
+        | ApiKey::DescribeLogDirs => Order::ReadsLogs,
+        ApiKey::DeleteRecords => Order::ChangesLogs,
         _ => Order::Free,
     }
 }

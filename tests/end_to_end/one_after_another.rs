@@ -4,7 +4,9 @@
 use std::io;
 
 use chiplog_tests::node::Node;
-use chiplog_tests::raw::{Body, Connection, FIND_COORDINATOR};
+use chiplog_tests::raw::{
+    Answer, Body, Connection, FETCH, FIND_COORDINATOR, LIST_OFFSETS, PRODUCE, batch, produce,
+};
 use chiplog_tests::state::{SOON, reach};
 
 const OFFSET_COMMIT: i16 = 8;
@@ -70,5 +72,68 @@ fn what_was_committed_is_told_to_who_asks_without_waiting() -> io::Result<()> {
     let change = (DELETE_GROUPS, 0, &delete);
     let told = told_after(&mut client, change, &fetch("simple", "source"))?;
     assert_eq!(told, Some(-1), "the group is gone");
+    Ok(())
+}
+
+/// A ListOffsets, version 2, of the end of partition 0.
+fn ends(topic: &str) -> Body {
+    let one = Body::new().i32(-1).i8(0).i32(1).string(topic);
+    one.i32(1).i32(0).i64(-1)
+}
+
+fn told_end(mut answer: Answer) -> i64 {
+    answer.i32(); // throttle time
+    answer.i32();
+    answer.string();
+    assert_eq!((answer.i32(), answer.i32()), (1, 0), "one partition, 0");
+    assert_eq!(answer.i16(), 0, "no error");
+    answer.i64(); // timestamp
+    answer.i64()
+}
+
+/// A Fetch, version 4, of partition 0 that waits for nothing.
+fn read_at(topic: &str, offset: i64) -> Body {
+    let head = Body::new().i32(-1).i32(0).i32(0).i32(1 << 20).i8(0);
+    let one = head.i32(1).string(topic).i32(1).i32(0);
+    one.i64(offset).i32(1 << 20)
+}
+
+fn bytes_read(mut answer: Answer) -> usize {
+    answer.i32(); // throttle time
+    answer.i32();
+    answer.string();
+    assert_eq!((answer.i32(), answer.i32()), (1, 0), "one partition, 0");
+    assert_eq!(answer.i16(), 0, "no error");
+    answer.i64(); // high watermark
+    answer.i64(); // last stable offset
+    assert!(answer.i32() <= 0, "no aborted transactions");
+    answer.bytes().len()
+}
+
+#[test]
+fn what_was_produced_is_told_to_who_asks_without_waiting() -> io::Result<()> {
+    let node = Node::start();
+    // On different shards.
+    let topics = ["first", "second", "third"];
+    for topic in topics {
+        node.create_topic(topic, 1);
+    }
+    let mut client = node.connect();
+    for offset in 0..50 {
+        for topic in topics {
+            let records = batch(&[b"value"]);
+            let sent = client.send_together(&[
+                (PRODUCE, 7, &produce(topic, 1, &records)),
+                (LIST_OFFSETS, 2, &ends(topic)),
+                (PRODUCE, 7, &produce(topic, -1, &records)),
+                (FETCH, 4, &read_at(topic, 2 * offset + 1)),
+            ])?;
+            client.receive_answer(sent[0])?;
+            assert_eq!(told_end(client.receive_answer(sent[1])?), 2 * offset + 1);
+            client.receive_answer(sent[2])?;
+            let read = bytes_read(client.receive_answer(sent[3])?);
+            assert_eq!(read, records.len(), "the record that was just produced");
+        }
+    }
     Ok(())
 }
