@@ -11,17 +11,16 @@ use protocol::messages::offset_commit::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 use protocol::messages::txn_offset_commit::{
-    TxnOffsetCommitRequest, TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition,
-    TxnOffsetCommitResponseTopic,
+    TxnOffsetCommitResponse, TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 
 use super::join::validate_member;
-use super::large_commit::Place;
+use super::large_commit::{Place, batch_bytes};
 use super::liveness::renew;
 use super::membership::Group;
 use super::offsets::CommittedOffset;
 use super::record;
-use super::request::{CommitOffsets, Reply};
+use super::request::{CommitInTransaction, CommitOffsets, Reply};
 use super::state::State;
 use super::work::Work;
 use super::write::{Commit, CommitPartition, CommitTopic, Fate, Share, Write, commit_error};
@@ -64,9 +63,19 @@ impl Groups {
         if partitions > self.settings.steps_max {
             return self.begin_large_commit(now, token, commit, out);
         }
-        let request = commit.request;
-        let topics = topics_of(&request, &mut Place::default(), usize::MAX, now);
-        self.commit_topics(now, (token, Share::Whole), &request, topics, out);
+        self.commit_whole(now, token, &commit.request, out);
+    }
+
+    /// Commits all of a request in one batch.
+    pub(super) fn commit_whole(
+        &mut self,
+        now: TimestampMs,
+        token: Token,
+        request: &OffsetCommitRequest<'static>,
+        out: &mut Actions,
+    ) {
+        let topics = topics_of(request, &mut Place::default(), usize::MAX, now);
+        self.commit_topics(now, (token, Share::Whole), request, topics, out);
     }
 
     /// Commits these partitions of a request.
@@ -86,7 +95,11 @@ impl Groups {
             producer: None,
             topics,
         };
-        self.begin_commit(now, commit, &committer, out);
+        let fate = match share {
+            Share::Whole => Fate::Accepted,
+            Share::Portion { fate, .. } => fate,
+        };
+        self.begin_commit(now, commit, (&committer, fate), out);
     }
 
     /// A producer commits what its consumer has consumed, with its transaction (KIP-447).
@@ -94,9 +107,10 @@ impl Groups {
         &mut self,
         now: TimestampMs,
         token: Token,
-        request: &TxnOffsetCommitRequest<'static>,
+        commit: &CommitInTransaction,
         out: &mut Actions,
     ) {
+        let request = &commit.request;
         let producer = Producer {
             id: ProducerId(request.producer_id),
             epoch: ProducerEpoch(request.producer_epoch),
@@ -106,6 +120,19 @@ impl Groups {
             instance: request.group_instance_id.as_deref(),
             generation: request.generation_id,
             producer: Some(producer),
+        };
+        let is_too_large = commit.batch_bytes_max.is_some_and(|max| {
+            let partitions = request.topics.iter().flat_map(|topic| {
+                let each = topic.partitions.iter();
+                each.map(|one| (&*topic.name, one.committed_metadata.as_deref()))
+            });
+            let metadata_max = self.settings.offset_metadata_max;
+            batch_bytes(&request.group_id, partitions, false, metadata_max) > max
+        });
+        let fate = match self.allows(&request.group_id, &committer) {
+            Err(error) => Fate::Refused(error),
+            Ok(()) if is_too_large => Fate::TooLarge,
+            Ok(()) => Fate::Accepted,
         };
         let topics = request.topics.iter().map(|topic| CommitTopic {
             name: topic.name.to_string(),
@@ -135,21 +162,17 @@ impl Groups {
             producer: Some(producer.id),
             topics: topics.collect(),
         };
-        self.begin_commit(now, commit, &committer, out);
+        self.begin_commit(now, commit, (&committer, fate), out);
     }
 
     fn begin_commit(
         &mut self,
         now: TimestampMs,
         mut commit: Commit,
-        committer: &Committer<'_>,
+        (committer, fate): (&Committer<'_>, Fate),
         out: &mut Actions,
     ) {
         let id = commit.group.clone();
-        let fate = match commit.share {
-            Share::Whole => Fate::Accepted,
-            Share::Portion { fate, .. } => fate,
-        };
         let refused = match fate {
             Fate::Accepted => self.allows(&id, committer),
             Fate::Refused(error) => Err(error),

@@ -1,8 +1,10 @@
-//! Commits of very many partitions: so many at a time, so that others are heard between.
+//! Commits of very many partitions. In Kafka all are one batch: what may not be committed when it
+//! comes, or is too large for one batch, is refused whole, and what is known to fit into one is one here
+//! too. Whether it fits is not known where batches are compressed.
 //!
-//! Each portion is checked and appended as a commit of its own, and the request is answered when
-//! the last one is done. In Kafka all are one batch: what may not be committed when it comes, or is
-//! too large for one batch, is refused whole here too.
+//! What is refused, or is not known to fit, is dealt with so many partitions at a time, so that others
+//! are heard between. Each portion is checked and appended as a commit of its own, and the request is
+//! answered when the last one is done.
 //! Invariant: a commit is `coming` until all of its portions have begun, and `open` until it is
 //! answered; some portion of an open one is under way or coming.
 
@@ -106,10 +108,21 @@ impl Groups {
         commit: CommitOffsets,
         out: &mut Actions,
     ) {
-        let bytes = batch_bytes(&commit.request, self.settings.offset_metadata_max);
+        let request = &commit.request;
+        let partitions = request.topics.iter().flat_map(|topic| {
+            let each = topic.partitions.iter();
+            each.map(|one| (&*topic.name, one.committed_metadata.as_deref()))
+        });
+        let expires = request.retention_time_ms != NOT_SAID;
+        let metadata_max = self.settings.offset_metadata_max;
+        let bytes = batch_bytes(&request.group_id, partitions, expires, metadata_max);
         let is_too_large = commit.batch_bytes_max.is_some_and(|max| bytes > max);
+        let may_commit = self.may_commit(&commit.request);
+        if may_commit.is_ok() && !is_too_large && commit.batch_bytes_max.is_some() {
+            return self.commit_whole(now, token, &commit.request, out);
+        }
         let large = Large {
-            fate: match self.may_commit(&commit.request) {
+            fate: match may_commit {
                 Err(error) => Fate::Refused(error),
                 Ok(()) if is_too_large => Fate::TooLarge,
                 Ok(()) => Fate::Accepted,
@@ -172,21 +185,18 @@ impl Groups {
     }
 }
 
-/// What the batch of all records takes, if it is not compressed.
-fn batch_bytes(request: &OffsetCommitRequest<'_>, metadata_max: usize) -> usize {
-    let expires = request.retention_time_ms != NOT_SAID;
-    let mut delta = 0;
-    let mut bytes = BATCH_OVERHEAD_BYTES;
-    for topic in &request.topics {
-        for partition in &topic.partitions {
-            let metadata = partition.committed_metadata.as_deref().unwrap_or_default();
-            // Longer ones are refused one by one.
-            if !is_longer(metadata, metadata_max) {
-                let texts = [&*request.group_id, &*topic.name, metadata];
-                bytes += offset_record_bytes(delta, texts, expires);
-                delta += 1;
-            }
-        }
-    }
-    bytes
+/// What the batch of all records takes, if it is not compressed. Each partition is named by its topic
+/// and metadata.
+pub(super) fn batch_bytes<'a>(
+    group: &str,
+    partitions: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    expires: bool,
+    metadata_max: usize,
+) -> usize {
+    let metadata = partitions.map(|(topic, metadata)| (topic, metadata.unwrap_or_default()));
+    // Longer ones are refused one by one.
+    let kept = metadata.filter(|(_, metadata)| !is_longer(metadata, metadata_max));
+    let of_record =
+        |(delta, (topic, metadata))| offset_record_bytes(delta, [group, topic, metadata], expires);
+    BATCH_OVERHEAD_BYTES + kept.enumerate().map(of_record).sum::<usize>()
 }

@@ -13,6 +13,9 @@ use protocol::ids::{LeaderEpoch, Offset, ProducerId, TimestampMs};
 use super::per_partition::PerPartition;
 use crate::machine::WriteId;
 
+/// A topic and partition.
+type OwnedPlace = (String, i32);
+
 /// What a member commits for a partition.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CommittedOffset {
@@ -232,15 +235,27 @@ impl Offsets {
         partitions
     }
 
-    /// All partitions that have an offset, or may come to have one by what is under way.
-    pub fn known(&self) -> Vec<(String, i32)> {
+    /// The partitions that have an offset, about so many from a topic's partition on, and with them
+    /// those that may come to have one by what is under way; and where there are more.
+    pub fn known_from(
+        &self,
+        topic: &str,
+        partition: i32,
+        count_max: usize,
+    ) -> (Vec<OwnedPlace>, Option<OwnedPlace>) {
         let owned = |(topic, partition): (&str, i32)| (topic.to_owned(), partition);
-        let committed = self.committed.iter().map(|(topic, p, _)| (topic, p));
+        let mut committed = self.committed.iter_from(topic, partition);
+        let some = committed.by_ref().take(count_max);
+        let some: Vec<(&str, i32)> = some.map(|(topic, p, _)| (topic, p)).collect();
+        let next = committed.next().map(|(topic, p, _)| (topic, p));
         let pending = self.pending.iter().map(|(topic, p, _)| (topic, p));
         let transactions = self.transactions.values();
         let open = transactions.flat_map(|offsets| offsets.iter().map(|(topic, p, _)| (topic, p)));
-        let all: BTreeSet<(&str, i32)> = committed.chain(pending).chain(open).collect();
-        all.into_iter().map(owned).collect()
+        let is_between =
+            |at: &(&str, i32)| *at >= (topic, partition) && next.is_none_or(|next| *at < next);
+        let under_way = pending.chain(open).filter(is_between);
+        let all: BTreeSet<(&str, i32)> = some.into_iter().chain(under_way).collect();
+        (all.into_iter().map(owned).collect(), next.map(owned))
     }
 
     /// Whether a partition has an offset, or may come to have one by what is under way.

@@ -203,6 +203,21 @@ impl Groups {
                 }
                 return;
             }
+            Then::MoreGoes(token, next) => {
+                let group = groups
+                    .get_mut(&id)
+                    .expect("a dead group stays until all has gone");
+                match result {
+                    Ok(_) => remove_from(&id, group, next, token, &mut work),
+                    Err(error) => {
+                        group.become_state(State::Empty, now);
+                        if let Some(token) = token {
+                            work.reply(token, Reply::Delete(commit_error(error)));
+                        }
+                    }
+                }
+                return;
+            }
         }
         if result.is_ok() {
             self.remove_if_idle(now, &id, out);
@@ -238,7 +253,23 @@ impl Groups {
 /// A group without members goes, with all its offsets.
 fn remove_group(id: &Rc<str>, group: &mut Group, token: Option<Token>, work: &mut Work<'_>) {
     group.become_state(State::Dead, work.now);
-    let offsets = group.offsets.known();
+    remove_from(id, group, (String::new(), i32::MIN), token, work);
+}
+
+/// So many offsets of a dead group go, from a topic's partition on, and others are heard before the
+/// next ones; at last the group.
+fn remove_from(
+    id: &Rc<str>,
+    group: &Group,
+    (topic, partition): (String, i32),
+    token: Option<Token>,
+    work: &mut Work<'_>,
+) {
+    let count_max = work.settings.steps_max;
+    let (offsets, next) = group.offsets.known_from(&topic, partition, count_max);
+    if let Some(next) = next {
+        return write_tombstones(id, offsets, None, Then::MoreGoes(token, next), work);
+    }
     // Of a group without generations the log has no record. An append it is nevertheless: the
     // group is gone when the log says so, and something has to say it.
     let last = (group.generation > 0 || offsets.is_empty()).then(|| group_key(id));

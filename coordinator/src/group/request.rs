@@ -32,7 +32,7 @@ pub enum Request {
     /// Offsets to be committed, of partitions that exist.
     Commit(Box<CommitOffsets>),
     /// Offsets to be committed with a transaction, of partitions that exist.
-    TxnCommit(Box<TxnOffsetCommitRequest<'static>>),
+    TxnCommit(Box<CommitInTransaction>),
     /// What is committed.
     Fetch(FetchOffsets),
     /// Which groups there are, in the order of their ids and after this one.
@@ -57,7 +57,7 @@ impl Request {
             Request::Sync(asked) => &asked.group_id,
             Request::Heartbeat(asked) => &asked.group_id,
             Request::Leave(asked) => &asked.group_id,
-            Request::TxnCommit(asked) => &asked.group_id,
+            Request::TxnCommit(asked) => &asked.request.group_id,
             Request::DeleteOffsets(asked) => &asked.group_id,
             Request::Commit(_)
             | Request::Fetch(_)
@@ -124,6 +124,15 @@ pub struct Join {
 pub struct CommitOffsets {
     /// The request.
     pub request: OffsetCommitRequest<'static>,
+    /// The limit.
+    pub batch_bytes_max: Option<usize>,
+}
+
+/// A TxnOffsetCommit, and how large a batch may be, as for [`CommitOffsets`].
+#[derive(Clone, PartialEq, Debug)]
+pub struct CommitInTransaction {
+    /// The request.
+    pub request: TxnOffsetCommitRequest<'static>,
     /// The limit.
     pub batch_bytes_max: Option<usize>,
 }

@@ -32,6 +32,8 @@ struct Table {
     last: u64,
     end: i64,
     log: Vec<(Vec<u8>, Vec<u8>)>,
+    /// How many records each append had.
+    appends: Vec<usize>,
     answers: BTreeMap<Token, Reply>,
 }
 
@@ -58,6 +60,7 @@ impl Table {
             last: 0,
             end: 0,
             log: Vec::new(),
+            appends: Vec::new(),
             answers: BTreeMap::new(),
         };
         let origin = BatchOrigin {
@@ -85,6 +88,7 @@ impl Table {
                 Action::Append(append) => {
                     let at = Offset(self.end);
                     self.end += append.records.len() as i64;
+                    self.appends.push(append.records.len());
                     let values = append.records.into_iter();
                     let values = values.filter_map(|record| Some((record.key, record.value?)));
                     self.log.extend(values);

@@ -126,6 +126,8 @@ pub enum Then {
     Answer(Token, OffsetDeleteResponse<'static>),
     /// The group goes, and a request is answered if one waits.
     GroupGoes(Option<Token>),
+    /// The same when its offsets from this topic's partition on have gone.
+    MoreGoes(Option<Token>, (String, i32)),
 }
 
 /// The code a committing client is told when its append fails, as Kafka translates it.

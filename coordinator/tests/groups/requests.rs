@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use coordinator::group::request::{CommitOffsets, Join, ListFilter, Request};
+use coordinator::group::request::{CommitInTransaction, CommitOffsets, Join, ListFilter, Request};
 use coordinator::machine::Producer;
 use protocol::batch::control::TransactionResult;
 use protocol::ids::{ProducerEpoch, ProducerId};
@@ -302,7 +302,14 @@ impl World {
         };
         let generation = if member { client.generation } else { -1 };
         let what = What::Commit(generation, values);
-        self.ask(n, what, Request::TxnCommit(Box::new(request)));
+        self.ask(
+            n,
+            what,
+            Request::TxnCommit(Box::new(CommitInTransaction {
+                request,
+                batch_bytes_max: None,
+            })),
+        );
     }
 
     pub fn end_transaction(&mut self) {

@@ -47,7 +47,10 @@ pub async fn offset_commit(shard: Rc<Shard>, request: Request) -> Outcome {
     let unanswered = answer(&known, ErrorCode::None).await;
     body.topics = known;
     let asked = Box::new(CommitOffsets {
-        batch_bytes_max: batch_bytes_max(&shard, &body.topics),
+        batch_bytes_max: batch_bytes_max(
+            &shard,
+            body.topics.iter().map(|topic| topic.partitions.len()).sum(),
+        ),
         request: body,
     });
     let committed = groups::ask(&shard, &group_id, group::Request::Commit(asked)).await;
@@ -59,9 +62,8 @@ pub async fn offset_commit(shard: Rc<Shard>, request: Request) -> Outcome {
     reply(&request, merged(answers))
 }
 
-/// How large a batch of offsets may be; it matters for what is committed in several.
-fn batch_bytes_max(shard: &Shard, topics: &[OffsetCommitRequestTopic<'_>]) -> Option<usize> {
-    let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
+/// How large a batch of offsets may be; it matters for commits of very many partitions.
+pub(super) fn batch_bytes_max(shard: &Shard, partitions: usize) -> Option<usize> {
     let is_compressed = shard.config.groups.offsets_compression != Compression::None;
     if partitions <= STEPS_MAX || is_compressed {
         return None;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use coordinator::group::request as group;
+use coordinator::group::request::{self as group, CommitInTransaction};
 use coordinator::machine::Producer;
 use protocol::error::ErrorCode;
 use protocol::ids::{PartitionIndex, ProducerEpoch, ProducerId};
@@ -14,6 +14,8 @@ use protocol::messages::txn_offset_commit::{
     TxnOffsetCommitResponseTopic,
 };
 
+use super::offset_commit::batch_bytes_max;
+use super::walk::breathe;
 use crate::coordination::groups;
 use crate::reply_queue::Outcome;
 use crate::request::Request;
@@ -36,24 +38,33 @@ pub async fn txn_offset_commit(shard: Rc<Shard>, request: Request) -> Outcome {
         Err(outcome) => return outcome,
     };
     let image = shard.image();
-    let mut asked = Box::new(body.into_owned());
+    let mut asked = body.into_owned();
     let (mut codes, mut sent) = (Codes::new(), Codes::new());
-    for topic in &mut asked.topics {
+    let mut step = 0;
+    for mut topic in std::mem::take(&mut asked.topics) {
         let known = image.topic(&topic.name);
-        let name = topic.name.to_string();
-        topic.partitions.retain(|partition| {
-            let index = partition.partition_index;
-            let exists =
-                known.is_some_and(|known| known.partition(PartitionIndex(index)).is_some());
-            let (into, error) = match exists {
-                true => (&mut sent, ErrorCode::None),
-                false => (&mut codes, ErrorCode::UnknownTopicOrPartition),
-            };
-            into.entry(name.clone()).or_default().push((index, error));
-            exists
-        });
+        let (mut there, mut unknown) = (Vec::new(), Vec::new());
+        for partition in std::mem::take(&mut topic.partitions) {
+            let index = PartitionIndex(partition.partition_index);
+            match known.is_some_and(|known| known.partition(index).is_some()) {
+                true => there.push(partition),
+                false => unknown.push((index.0, ErrorCode::UnknownTopicOrPartition)),
+            }
+            breathe(step).await;
+            step += 1;
+        }
+        let name = || topic.name.to_string();
+        if !unknown.is_empty() {
+            codes.entry(name()).or_default().extend(unknown);
+        }
+        if !there.is_empty() {
+            let indexes = there.iter().map(|partition| partition.partition_index);
+            let accepted = indexes.map(|index| (index, ErrorCode::None));
+            sent.entry(name()).or_default().extend(accepted);
+            topic.partitions = there;
+            asked.topics.push(topic);
+        }
     }
-    asked.topics.retain(|topic| !topic.partitions.is_empty());
     if !asked.topics.is_empty() {
         let group_id = asked.group_id.to_string();
         let transaction = Transaction {
@@ -64,7 +75,15 @@ pub async fn txn_offset_commit(shard: Rc<Shard>, request: Request) -> Outcome {
             },
             knows_abortable: request.version() >= ABORTABLE_SINCE,
         };
-        let asked = group::Request::TxnCommit(asked);
+        let partitions = asked
+            .topics
+            .iter()
+            .map(|topic| topic.partitions.len())
+            .sum();
+        let asked = group::Request::TxnCommit(Box::new(CommitInTransaction {
+            batch_bytes_max: batch_bytes_max(&shard, partitions),
+            request: asked,
+        }));
         match groups::ask_in_transaction(&shard, &group_id, asked, &transaction).await {
             Ok(group::Reply::TxnCommit(response)) => {
                 for topic in response.topics {

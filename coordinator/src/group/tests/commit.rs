@@ -7,7 +7,7 @@ use protocol::messages::offset_commit::{
 };
 
 use super::{STEPS_MAX, Table};
-use crate::group::request::{CommitOffsets, Request};
+use crate::group::request::{CommitOffsets, Reply, Request};
 use crate::machine::{Machine, Token};
 
 #[test]
@@ -110,4 +110,29 @@ fn a_large_commit_that_has_not_ended_is_answered_when_the_partition_goes() {
         table.codes(second),
         Some((0..150).map(|n| (n, gone)).collect())
     );
+}
+
+#[test]
+fn a_large_commit_that_fits_into_a_batch_is_one() {
+    const PARTITIONS: i32 = 1050;
+    let mut table = Table::new();
+    let token = table.begin_commit("", -1, ("t", PARTITIONS), Some(100_000));
+    assert_eq!(table.appends, [PARTITIONS as usize]);
+    let all: Vec<_> = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
+    assert_eq!(table.codes(token), Some(all));
+}
+
+#[test]
+fn a_group_with_very_many_offsets_goes_in_several_turns() {
+    const PARTITIONS: i32 = 1050;
+    let mut table = Table::new();
+    table.begin_commit("", -1, ("t", PARTITIONS), Some(100_000));
+    table.appends.clear();
+    let token = table.ask(Request::Delete("g".into()));
+    assert_eq!(table.answers[&token], Reply::Delete(ErrorCode::None));
+    // One for each offset; of a group without members the log has no more.
+    assert_eq!(table.appends.iter().sum::<usize>(), PARTITIONS as usize);
+    assert_eq!(table.appends.len(), 11);
+    assert!(table.appends.iter().all(|records| *records <= STEPS_MAX));
+    assert!(table.groups.groups.is_empty());
 }
