@@ -142,6 +142,7 @@ fn dump(options: &Options, out: &mut dyn Write, errors: &mut dyn Write) -> u8 {
         true => writeln!(errors, "Missing required argument \"[files]\"").map(|()| 1),
         false => match dump_all(options, out, errors, &mut mismatches) {
             Ok(()) => mismatches.print(errors).map(|()| 0),
+            Err(fatal) if fatal.is_broken_pipe => Ok(1),
             Err(fatal) => writeln!(errors, "{fatal}").map(|()| 1),
         },
     };

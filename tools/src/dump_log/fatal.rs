@@ -10,6 +10,8 @@ use std::path::Path;
 pub struct Fatal {
     class: &'static str,
     message: Option<String>,
+    /// Nobody reads the output any more, as after `| head`.
+    pub is_broken_pipe: bool,
 }
 
 impl Fatal {
@@ -18,6 +20,7 @@ impl Fatal {
         Self {
             class,
             message: Some(message.into()),
+            is_broken_pipe: false,
         }
     }
 
@@ -26,6 +29,7 @@ impl Fatal {
         Self {
             class,
             message: None,
+            is_broken_pipe: false,
         }
     }
 
@@ -72,8 +76,11 @@ impl fmt::Display for Fatal {
 }
 
 impl From<io::Error> for Fatal {
-    /// Standard output is gone.
+    /// Standard output cannot be written.
     fn from(error: io::Error) -> Self {
-        Self::new("java.io.IOException", error.to_string())
+        Self {
+            is_broken_pipe: error.kind() == io::ErrorKind::BrokenPipe,
+            ..Self::new("java.io.IOException", error.to_string())
+        }
     }
 }

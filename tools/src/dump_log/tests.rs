@@ -90,3 +90,22 @@ fn cut_anywhere_a_file_is_dumped_or_refused() {
         }
     }
 }
+
+#[test]
+fn who_stops_reading_is_told_nothing() {
+    /// As a pipe that nobody reads from.
+    struct Unread;
+    impl std::io::Write for Unread {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let file = "fixtures/dump_log/txn-0/00000000000000000000.txnindex";
+    let line = Line::parse_from(["dump-log", "--files", file]);
+    let mut errors = Vec::new();
+    assert_eq!(dump(&line.options, &mut Unread, &mut errors), 1);
+    assert_eq!(String::from_utf8_lossy(&errors), "");
+}
