@@ -89,7 +89,7 @@ impl FlushLoad {
     pub fn all(options: &Options) -> [FlushLoad; 3] {
         let timed = produce::Options {
             record_size: RECORD_BYTES,
-            connections: SMALL_CONNECTIONS,
+            connections: options.waiting_producers,
             warmup: SETTLE_SECONDS,
             duration: Some(options.seconds),
             ..produce::Options::default()

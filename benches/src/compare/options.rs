@@ -64,6 +64,9 @@ pub struct Options {
     /// Producers of the produce-max runs.
     #[arg(long, default_value_t = 1)]
     pub producers: usize,
+    /// Producers of the group-commit runs.
+    #[arg(long, default_value_t = 64)]
+    pub waiting_producers: usize,
     /// Run servers on core 0 only and the load on core 1 only.
     #[arg(long)]
     pub pin: bool,
