@@ -18,6 +18,10 @@ use crate::child::{Placement, Process};
 const START_WITHIN: Nanos = Nanos(120_000_000_000);
 /// How long to wait before asking again: the start-up time is known no better than this.
 const ASK_AGAIN_AFTER: Nanos = Nanos(500_000);
+/// How long a deleted topic's files may stay; Kafka looks for them half a minute after its start at
+/// the earliest.
+const REMOVED_WITHIN: Nanos = Nanos(120_000_000_000);
+const LOOK_AGAIN_AFTER: Nanos = Nanos(50_000_000);
 /// Kafka reads its cluster id in base64url; which one does not matter.
 const CLUSTER_ID: &str = "Y2hpcGxvZy1iZW5jaGVzMQ";
 
@@ -91,6 +95,23 @@ impl Broker {
         self.started_within
     }
 
+    /// Waits until the files of a topic that was deleted are gone: to remove them takes processor and
+    /// disk from whatever is measured next.
+    pub fn wait_for_removal(&self, topic: &str) -> Result<(), Error> {
+        let prefix = format!("{topic}-");
+        let begun = Nanos::now();
+        while has_entry(&data_of(&self.dir), &prefix)? {
+            if Nanos::now().since(begun) > REMOVED_WITHIN {
+                return Err(Error::TimedOut {
+                    doing: format!("waiting until the files of {topic} are removed"),
+                    seconds: REMOVED_WITHIN.seconds(),
+                });
+            }
+            LOOK_AGAIN_AFTER.pause();
+        }
+        Ok(())
+    }
+
     /// Ends the broker and removes its data.
     pub fn remove(self) -> Result<(), Error> {
         drop(self.process);
@@ -115,6 +136,22 @@ pub fn free_address() -> Result<SocketAddr, Error> {
     probe.local_addr().map_err(Error::io(doing))
 }
 
+/// The log directory of a broker that has its files in `dir`.
+fn data_of(dir: &Path) -> PathBuf {
+    dir.join("data")
+}
+
+fn has_entry(dir: &Path, prefix: &str) -> Result<bool, Error> {
+    let reading = || Error::io(format!("reading {}", dir.display()));
+    for entry in fs::read_dir(dir).map_err(reading())? {
+        let name = entry.map_err(reading())?.file_name();
+        if name.as_encoded_bytes().starts_with(prefix.as_bytes()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// What both brokers are told.
 fn common_settings(dir: &Path, address: SocketAddr) -> String {
     format!(
@@ -125,7 +162,7 @@ fn common_settings(dir: &Path, address: SocketAddr) -> String {
          log.segment.delete.delay.ms=1000\n\
          offsets.topic.replication.factor=1\n\
          advertised.listeners=PLAINTEXT://{address}\n",
-        dir.join("data").display()
+        data_of(dir).display()
     )
 }
 

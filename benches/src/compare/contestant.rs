@@ -120,10 +120,13 @@ impl Contestant {
         }
     }
 
-    /// Deletes a topic; a bare loop has none.
+    /// Deletes a topic and its files; a bare loop has none.
     pub fn delete(&self, topic: &str) -> Result<(), Error> {
         match &self.server {
-            Server::Broker(broker) => Cluster::connect_to(broker.address())?.delete_topic(topic),
+            Server::Broker(broker) => {
+                Cluster::connect_to(broker.address())?.delete_topic(topic)?;
+                broker.wait_for_removal(topic)
+            }
             Server::Floor { .. } => Ok(()),
         }
     }

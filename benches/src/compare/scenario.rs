@@ -26,6 +26,9 @@ const IDLE: Nanos = Nanos(3_000_000_000);
 /// The most seconds of warm-up at maximum rate, which fills the disk.
 const WARM_MAX_SECONDS: f64 = 15.0;
 
+/// What a group-commit load writes at most, for the memory that it will use.
+const FLUSH_LOAD_BYTES_PER_S: f64 = 1.5e9;
+
 /// Runs the comparison and prints its tables.
 pub fn run(options: &Options) -> Result<(), Error> {
     let dir = options
@@ -217,15 +220,20 @@ impl Contest<'_> {
     ) -> Result<(), Error> {
         for run in 0..self.options.runs {
             for contestant in contestants {
-                // What others have left to write is not to fall into this turn.
-                rustix::fs::sync();
-                if !self.options.skip_memory_touch {
-                    memory::touch_again((self.options.produce_gb * 1.5e9) as u64);
-                }
+                self.let_machine_rest((self.options.produce_gb * 1.5e9) as u64);
                 turn(self, contestant, run)?;
             }
         }
         Ok(())
+    }
+
+    /// What others have left to write is not to fall into what is measured next, which will use so
+    /// much memory at most.
+    fn let_machine_rest(&self, memory_bytes: u64) {
+        rustix::fs::sync();
+        if !self.options.skip_memory_touch {
+            memory::touch_again(memory_bytes);
+        }
     }
 
     fn produce_and_consume(&mut self, who: &Contestant, run: usize) -> Result<(), Error> {
@@ -259,7 +267,13 @@ impl Contest<'_> {
         }
         let mut figures = Vec::new();
         for (number, kind) in FlushLoad::all(self.options).iter().enumerate() {
-            for (name, flush) in [(kind.flushed, true), (kind.unflushed, false)] {
+            let mut pair = [(kind.flushed, true), (kind.unflushed, false)];
+            // Neither is always the first.
+            if run % 2 == 1 {
+                pair.reverse();
+            }
+            for (name, flush) in pair {
+                self.let_machine_rest((self.options.seconds * FLUSH_LOAD_BYTES_PER_S) as u64);
                 let topic = format!("flush-{number}-{flush}-{run}");
                 let produced = who.produce(&topic, kind.load(flush))?;
                 figures.push((name, produced.records_per_second));
