@@ -145,6 +145,8 @@ pub struct Partition {
     /// Notified when no write is in flight and none is queued, when a flush has ended, or when
     /// nothing is being prepared any more.
     written: Event,
+    /// Notified when so many appends wait as `flush_at` says.
+    gathered: Event,
 }
 
 struct State {
@@ -158,6 +160,8 @@ struct State {
     hold: Hold,
     /// A task flushes what is due.
     flushing: bool,
+    /// That task waits until so many appends wait in `unflushed`.
+    flush_at: Option<usize>,
     /// `flush.ms` has passed.
     flush_wanted: bool,
     /// A timer for `flush.ms` runs.
@@ -197,6 +201,7 @@ impl Partition {
             writing: false,
             hold: Hold::None,
             flushing: false,
+            flush_at: None,
             flush_wanted: false,
             flush_timer: false,
             cleaning: false,
@@ -213,6 +218,7 @@ impl Partition {
             key,
             state: RefCell::new(state),
             written: Event::new(),
+            gathered: Event::new(),
         })
     }
 
@@ -387,6 +393,14 @@ impl Partition {
     fn answer_or_wait(self: &Rc<Self>, finished: FinishedWrite) {
         let mut state = self.state.borrow_mut();
         let now = state.unflushed.admit(finished);
+        let waiting = state.unflushed.appends();
+        if state
+            .flush_at
+            .take_if(|enough| waiting >= *enough)
+            .is_some()
+        {
+            self.gathered.notify();
+        }
         let due = !state.unflushed.is_empty() || state.log_in_use().flush_due().is_some();
         drop(state);
         if let Some(finished) = now {

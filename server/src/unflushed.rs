@@ -24,35 +24,51 @@ pub struct FinishedWrite {
 
 /// See the module.
 #[derive(Default)]
-pub struct Unflushed(VecDeque<FinishedWrite>);
+pub struct Unflushed {
+    writes: VecDeque<FinishedWrite>,
+    /// In all of them.
+    appends: usize,
+}
 
 impl Unflushed {
     /// Takes a write behind those that wait. Gives it back if nobody has to wait.
     pub fn admit(&mut self, write: FinishedWrite) -> Option<FinishedWrite> {
-        if self.0.is_empty() && !write.must_flush {
+        if self.writes.is_empty() && !write.must_flush {
             return Some(write);
         }
-        self.0.push_back(write);
+        self.appends += write.done.len();
+        self.writes.push_back(write);
         None
     }
 
     /// The next write that may be answered, now that the log is durable below `recovery_point`.
     pub fn release(&mut self, recovery_point: Offset) -> Option<FinishedWrite> {
-        let front = self.0.front()?;
+        let front = self.writes.front()?;
         if front.must_flush && front.log_end > recovery_point {
             return None;
         }
-        self.0.pop_front()
+        self.take_first()
     }
 
     /// The next write, whatever is durable: the flush failed.
     pub fn give_up(&mut self) -> Option<FinishedWrite> {
-        self.0.pop_front()
+        self.take_first()
     }
 
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.writes.is_empty()
+    }
+
+    /// How many appends wait.
+    pub fn appends(&self) -> usize {
+        self.appends
+    }
+
+    fn take_first(&mut self) -> Option<FinishedWrite> {
+        let first = self.writes.pop_front()?;
+        self.appends -= first.done.len();
+        Some(first)
     }
 }
 

@@ -5,21 +5,17 @@
 //! Invariant: while anybody waits in `unflushed`, the task runs.
 
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use engine::append::AppendError;
 use engine::{Flush, FlushTo};
+use ring::event::first_of;
 
 use super::Partition;
 use crate::unflushed::FinishedWrite;
 
-/// A flush that so many appends waited for is followed by a rest: the processor is then what is
-/// scarce, and fewer flushes leave more of it (measured in docs/benchmarks.md, group commit).
-const CROWD_APPENDS: usize = 64;
-/// That rest ends when the clock next shows a multiple of this, so that the crowded partitions of
-/// all shards flush at the same time: their syncs share the file system's commits, and requests
-/// with several partitions wait once.
-const CROWD_TICK: Duration = Duration::from_millis(2);
+/// How long a flush waits at most for those that the last one answered to append again.
+const GATHER_MAX: Duration = Duration::from_millis(2);
 
 /// A flush that could not begin, for want of descriptors or memory, is tried again after this.
 const SHORTAGE_REST: Duration = Duration::from_millis(100);
@@ -39,15 +35,15 @@ impl Partition {
         while let Some(flush) = self.next_flush() {
             let flushed = flush.run().await;
             let flushed = self.state.borrow_mut().log_in_use().finish_flush(flushed);
-            let mut appends = 0;
+            let mut answered = 0;
             while let Some(finished) = self.next_flushed(&flushed) {
-                appends += finished.done.len();
+                answered += finished.done.len();
                 self.answer(finished, &flushed);
             }
             if flushed.is_err() && !self.is_offline() {
                 ring::timer::sleep(SHORTAGE_REST).await;
-            } else if appends >= CROWD_APPENDS {
-                ring::timer::sleep(until_tick(SystemTime::now())).await;
+            } else {
+                self.gather(answered).await;
             }
         }
         // An offline log flushes nothing any more, and nobody waits for it in vain.
@@ -57,6 +53,21 @@ impl Partition {
         }
         self.state.borrow_mut().flushing = false;
         self.written.notify();
+    }
+
+    /// Waits for company before the next flush, since each costs the same however many wait for it.
+    async fn gather(&self, answered: usize) {
+        {
+            let mut state = self.state.borrow_mut();
+            let waiting = state.unflushed.appends();
+            let enough = enough_to_flush(answered, waiting);
+            if waiting >= enough {
+                return;
+            }
+            state.flush_at = Some(enough);
+        }
+        first_of(ring::timer::sleep(GATHER_MAX), self.gathered.wait()).await;
+        self.state.borrow_mut().flush_at = None;
     }
 
     fn next_flush(&self) -> Option<Flush> {
@@ -113,12 +124,13 @@ impl Partition {
     }
 }
 
-fn until_tick(now: SystemTime) -> Duration {
-    let since_epoch = now
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    let past = since_epoch.as_nanos() % CROWD_TICK.as_nanos();
-    CROWD_TICK - Duration::from_nanos(past as u64)
+/// How many appends the next flush is worth while, after one that answered `answered` of them and
+/// found `waiting` others when it ended: half of all. Producers that wait for their answers before
+/// they send more fall into two halves so, of which one is flushed while the other is served. Where
+/// appends come whatever is answered, as many arrive during a flush as it answers, and nothing
+/// waits.
+fn enough_to_flush(answered: usize, waiting: usize) -> usize {
+    (answered + waiting) / 2
 }
 
 #[cfg(test)]
@@ -126,11 +138,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rest_ends_at_a_tick_and_none_is_longer_than_one() {
-        let second = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        for (past_us, rest_us) in [(0, 2000), (1, 1999), (1999, 1), (2000, 2000), (2500, 1500)] {
-            let now = second + Duration::from_micros(past_us);
-            assert_eq!(until_tick(now), Duration::from_micros(rest_us), "{past_us}");
+    fn a_producer_that_waits_for_each_answer_never_waits_for_company() {
+        assert_eq!(enough_to_flush(1, 0), 0);
+        assert_eq!(enough_to_flush(1, 1), 1);
+    }
+
+    #[test]
+    fn half_of_those_who_were_there_are_waited_for() {
+        for (answered, waiting, waits_for) in [(64, 0, 32), (40, 24, 8), (32, 32, 0), (5, 60, 0)] {
+            let enough = enough_to_flush(answered, waiting);
+            assert_eq!(
+                enough.saturating_sub(waiting),
+                waits_for,
+                "{answered} {waiting}"
+            );
         }
     }
 }
