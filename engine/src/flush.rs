@@ -112,6 +112,10 @@ impl Log {
         if recovery_point <= self.recovery_point && sealed.is_empty() {
             return None;
         }
+        if to == FlushTo::LogEnd {
+            let active = &mut self.segments.active;
+            active.reserve.flushes(u64::from(active.end.0));
+        }
         self.flush.in_flight = Some(recovery_point);
         let names = std::mem::take(&mut self.flush.new_names);
         let directory = self.directory.clone();

@@ -14,11 +14,13 @@ use crate::index_entry::{Entry, OffsetEntry, TimeEntry, count_while, is_sound, r
 use crate::index_rule::{IndexRule, Indexed};
 use crate::leader_epochs::LeaderEpochs;
 use crate::open_error::OpenError;
+use crate::reserve;
 use crate::segment_scan::{Scanned, SegmentScan, Stopped};
 use protocol::batch::{BATCH_OVERHEAD, BatchHeader, LOG_OVERHEAD};
 use protocol::checksum::crc32;
 use protocol::ids::{Offset, Position};
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::path::Path;
 
 /// What recovery found of a segment.
@@ -26,7 +28,7 @@ use std::path::Path;
 pub(crate) struct Recovered {
     /// The offset after the last sound batch.
     pub(crate) next_offset: Offset,
-    /// How many bytes were cut off.
+    /// How many bytes were cut off, other than zeroes that were written ahead.
     pub(crate) cut_bytes: u64,
     /// Transactions end in it.
     pub(crate) has_markers: bool,
@@ -88,15 +90,25 @@ pub(crate) fn recover_segment(
     let sound = damage
         .as_ref()
         .map_or(scan.position(), |(position, _)| *position);
-    let cut_bytes = length - u64::from(sound.0);
+    let mut cut_bytes = length - u64::from(sound.0);
+    let is_longer = cut_bytes > 0;
     if let Some((position, why)) = damage {
-        tracing::warn!(
-            file = %path.display(), %position, cut_bytes, why,
-            "cutting off what is behind the last sound batch"
-        );
+        if is_zeroes_ahead(&file, position, end).map_err(at())? {
+            tracing::info!(
+                file = %path.display(), %position, cut_bytes,
+                "cutting off zeroes that were written ahead"
+            );
+            // A power loss may bring them back behind a segment that was closed and cut.
+            cut_bytes = 0;
+        } else {
+            tracing::warn!(
+                file = %path.display(), %position, cut_bytes, why,
+                "cutting off what is behind the last sound batch"
+            );
+        }
     }
     // Blocks that were reserved ahead are given back, which nothing else might do for long.
-    if cut_bytes > 0 || disk::has_blocks_behind_end(&file).map_err(at())? {
+    if is_longer || disk::has_blocks_behind_end(&file).map_err(at())? {
         disk::set_length(&file, u64::from(sound.0)).map_err(at())?;
     }
     indexes.store(directory)?;
@@ -105,6 +117,17 @@ pub(crate) fn recover_segment(
         cut_bytes,
         has_markers: indexes.has_markers,
     })
+}
+
+/// Whether all there is behind a place is what `reserve` may have put there.
+fn is_zeroes_ahead(file: &File, from: Position, end: Position) -> io::Result<bool> {
+    let bytes = end.0 - from.0;
+    if bytes as usize > reserve::ZEROES.len() {
+        return Ok(false);
+    }
+    let mut behind = vec![0; bytes as usize];
+    disk::read_exact_at(file, &mut behind, u64::from(from.0))?;
+    Ok(behind == reserve::ZEROES[..behind.len()])
 }
 
 /// Where a batch lies, or why it is none. Of the old formats' messages the CRC (IEEE, over all that

@@ -20,6 +20,7 @@ mod retention;
 mod scenarios;
 mod truncate;
 mod world;
+mod zeroes_ahead;
 
 use crate::append::{Append, AppendError, Appended, Origin};
 use crate::config::LogConfig;

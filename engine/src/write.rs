@@ -3,7 +3,8 @@
 //! A [`Write`] owns all it needs and knows nothing of the log's state; [`Written`] is what came of
 //! it. Order: the checkpoint of the leader epochs, the new segment, the batches, the transactions
 //! they abort, the index entries that wait for their file. A write that fails after its first byte
-//! cuts the file back. Blocks for the next writes are reserved in the background.
+//! cuts the file back. What the next writes and flushes will find ready (`reserve`) comes after the
+//! batches, or in the background.
 
 use crate::active_index::Stretch;
 use crate::assign::InFlight;
@@ -11,6 +12,7 @@ use crate::checkpoint::{self, EpochStart};
 use crate::disk;
 use crate::file_name::{self, Kind};
 use crate::log::Log;
+use crate::reserve::{self, Ahead};
 use crate::roll::Roll;
 use crate::txn_index::NewEntries;
 use bytes::Bytes;
@@ -33,7 +35,7 @@ pub struct Write {
     pieces: Vec<Bytes>,
     aborted: Option<Box<NewEntries>>,
     entries: Option<Box<IndexEntries>>,
-    reserve: Option<Range<u64>>,
+    ahead: Option<Ahead>,
 }
 
 /// What came of a write.
@@ -92,7 +94,7 @@ impl Write {
             u64::from(position.0),
             u64::from(log.config.segment_bytes_max),
         );
-        let reserve = match &roll {
+        let ahead = match &roll {
             Some(_) => None,
             None => {
                 let active = &mut log.segments.active;
@@ -108,7 +110,7 @@ impl Write {
             pieces,
             aborted,
             entries,
-            reserve,
+            ahead,
         }
     }
 
@@ -123,7 +125,7 @@ impl Write {
             pieces,
             aborted,
             entries,
-            reserve,
+            ahead,
         } = self;
         let mut written = Written::nothing();
         if let Some(epochs) = epochs {
@@ -146,8 +148,11 @@ impl Write {
                 return written;
             }
         }
-        if let Some(ahead) = reserve {
-            ring::spawn(reserve_blocks(file.clone(), ahead));
+        match ahead {
+            Some(Ahead::Blocks(range)) => ring::spawn(reserve_blocks(file.clone(), range)),
+            // Before the next write begins, which would be overwritten otherwise.
+            Some(Ahead::Zeroes(range)) => write_zeroes(&file, range).await,
+            None => {}
         }
         if let Some(aborted) = aborted {
             let directory = directory.clone();
@@ -176,7 +181,7 @@ impl Write {
             aborted,
             // They wait for a write on the ring, or the segment's end.
             entries: _,
-            reserve: _,
+            ahead: _,
         } = self;
         let mut written = Written::nothing();
         if let Some(epochs) = epochs
@@ -285,6 +290,14 @@ async fn reserve_blocks(file: File, ahead: Range<u64>) {
     let len = ahead.end - ahead.start;
     if let Err(error) = disk::reserve_in_ring(&file, ahead.start, len).await {
         tracing::debug!(%error, "no blocks reserved ahead");
+    }
+}
+
+/// Nothing depends on it either.
+async fn write_zeroes(file: &File, ahead: Range<u64>) {
+    let zeroes = vec![reserve::zeroes(&ahead)];
+    if let Err(error) = disk::write_in_ring(file, zeroes, ahead.start).await {
+        tracing::debug!(%error, "no zeroes written ahead");
     }
 }
 

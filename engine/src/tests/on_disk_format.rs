@@ -577,7 +577,15 @@ fn its_numbers_are_those_of_the_code() {
         ),
         (
             "bytes reserved ahead at most",
-            reserve::AHEAD_BYTES_MAX as i64,
+            reserve::BLOCKS_AHEAD_MAX as i64,
+        ),
+        (
+            "bytes of a flush that zeroes are written ahead for, at most",
+            reserve::SMALL_FLUSH_BYTES_MAX as i64,
+        ),
+        (
+            "bytes of zeroes ahead at most, and the rest of a page",
+            reserve::ZEROES_AHEAD_MAX as i64,
         ),
         (
             "bytes of one cleaned key in the cleaner's map",

@@ -140,7 +140,10 @@ fn write_and_come_back(world: &mut World) -> Result<(), Stop> {
     world.open()?;
     let mut log = world.load_one("t")?;
     world.read(&log)?;
-    world.fill(&mut log, 1)?;
+    for _ in 0..2 {
+        world.fill(&mut log, 1)?;
+        world.flush(&mut log, FlushTo::LogEnd)?;
+    }
     world.close(log).map(drop)
 }
 

@@ -71,7 +71,8 @@ impl SegmentFile {
         }
     }
 
-    /// The batch at `position`, if it is whole before `end`.
+    /// The batch at `position`, if it is whole before `end`. Where nothing but zeroes follow, as
+    /// behind the log of a node that runs or was killed, there is none.
     pub fn batch_at(&self, position: u64, end: u64) -> Result<Option<RawBatch>, Fatal> {
         let end = end.min(self.len);
         if position + HEAD_BYTES >= end {
@@ -80,6 +81,9 @@ impl SegmentFile {
         let mut head = [0; HEAD_BYTES as usize];
         self.read(&mut head, position)?;
         let length = i32::from_be_bytes([head[8], head[9], head[10], head[11]]);
+        if head == [0; HEAD_BYTES as usize] && self.is_zero_from(position)? {
+            return Ok(None);
+        }
         if length < LENGTH_MIN {
             return Err(Fatal::corrupt_record(format!(
                 "Found record size {length} smaller than minimum record overhead ({LENGTH_MIN}) \
@@ -118,6 +122,19 @@ impl SegmentFile {
             }
             Some(batch)
         })
+    }
+
+    fn is_zero_from(&self, mut position: u64) -> Result<bool, Fatal> {
+        let mut piece = vec![0; 64 * 1024];
+        while position < self.len {
+            piece.truncate((self.len - position).min(piece.len() as u64) as usize);
+            self.read(&mut piece, position)?;
+            if piece.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            position += piece.len() as u64;
+        }
+        Ok(true)
     }
 
     fn read(&self, into: &mut [u8], position: u64) -> Result<(), Fatal> {
