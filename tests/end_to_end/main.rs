@@ -48,3 +48,4 @@ mod transactions;
 mod verifiable_producer;
 mod very_many;
 mod waiting;
+mod zeroes_ahead;
