@@ -47,18 +47,13 @@ impl Log {
             checkpoint::write_epochs(&path, self.epochs.entries())?;
             self.flush.new_names = true;
         }
-        let active = &self.segments.active;
-        let had_zeroes = active.reserve.has_zeroes_behind(u64::from(active.end.0));
-        IndexEnds::of(active).store_blocking(&self.directory)?;
+        IndexEnds::of(&self.segments.active).store_blocking(&self.directory)?;
         self.snapshots
             .take(&self.directory, self.log_end, &self.producers)?;
         if let Some(flush) = self.start_flush(FlushTo::LogEnd) {
             let flushed = flush.run_blocking();
             self.finish_flush(flushed)
                 .map_err(|error| io::Error::other(error.to_string()))?;
-        } else if had_zeroes {
-            // What was just cut would be back after a power loss, and a clean log is not checked.
-            disk::sync_data(&self.segments.active.file)?;
         }
         Ok(Closed {
             topic_partition: self.topic_partition.clone(),

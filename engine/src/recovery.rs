@@ -28,8 +28,10 @@ use std::path::Path;
 pub(crate) struct Recovered {
     /// The offset after the last sound batch.
     pub(crate) next_offset: Offset,
-    /// How many bytes were cut off, other than zeroes that were written ahead.
+    /// How many bytes were cut off.
     pub(crate) cut_bytes: u64,
+    /// They were zeroes as are written ahead of a log, and nothing durable is missing.
+    pub(crate) cut_zeroes: bool,
     /// Transactions end in it.
     pub(crate) has_markers: bool,
 }
@@ -90,16 +92,16 @@ pub(crate) fn recover_segment(
     let sound = damage
         .as_ref()
         .map_or(scan.position(), |(position, _)| *position);
-    let mut cut_bytes = length - u64::from(sound.0);
-    let is_longer = cut_bytes > 0;
+    let cut_bytes = length - u64::from(sound.0);
+    let mut cut_zeroes = false;
     if let Some((position, why)) = damage {
-        if is_zeroes_ahead(&file, position, end).map_err(at())? {
+        cut_zeroes = indexes.next_offset >= recovery_point
+            && is_zeroes_ahead(&file, position, end).map_err(at())?;
+        if cut_zeroes {
             tracing::info!(
                 file = %path.display(), %position, cut_bytes,
                 "cutting off zeroes that were written ahead"
             );
-            // A power loss may bring them back behind a segment that was closed and cut.
-            cut_bytes = 0;
         } else {
             tracing::warn!(
                 file = %path.display(), %position, cut_bytes, why,
@@ -108,24 +110,26 @@ pub(crate) fn recover_segment(
         }
     }
     // Blocks that were reserved ahead are given back, which nothing else might do for long.
-    if is_longer || disk::has_blocks_behind_end(&file).map_err(at())? {
+    if cut_bytes > 0 || disk::has_blocks_behind_end(&file).map_err(at())? {
         disk::set_length(&file, u64::from(sound.0)).map_err(at())?;
     }
     indexes.store(directory)?;
     Ok(Recovered {
         next_offset: indexes.next_offset,
         cut_bytes,
+        cut_zeroes,
         has_markers: indexes.has_markers,
     })
 }
 
-/// Whether all there is behind a place is what `reserve` may have put there.
+/// Whether all there is behind a place is what `reserve` may have put there. Fewer zeroes than an
+/// offset and a length take may be the beginning of a batch.
 fn is_zeroes_ahead(file: &File, from: Position, end: Position) -> io::Result<bool> {
-    let bytes = end.0 - from.0;
-    if bytes as usize > reserve::ZEROES.len() {
+    let bytes = (end.0 - from.0) as usize;
+    if !(LOG_OVERHEAD..=reserve::ZEROES.len()).contains(&bytes) {
         return Ok(false);
     }
-    let mut behind = vec![0; bytes as usize];
+    let mut behind = vec![0; bytes];
     disk::read_exact_at(file, &mut behind, u64::from(from.0))?;
     Ok(behind == reserve::ZEROES[..behind.len()])
 }

@@ -117,7 +117,9 @@ impl Loader {
             self.recovered_markers |= found.has_markers || had_aborted;
             let behind = &bases[at + 1..];
             let next = behind.first().filter(|_| extent == Extent::ToLogEnd);
-            if found.cut_bytes > 0 {
+            // A power loss may bring zeroes back behind a segment that was closed and cut.
+            let goes_on = |next: &Offset| found.cut_zeroes && *next == found.next_offset;
+            if found.cut_bytes > 0 && !behind.first().is_some_and(goes_on) {
                 self.set_aside(behind, "behind damage")?;
                 break;
             }

@@ -92,12 +92,8 @@ impl Reserve {
         self.flushed_to = end;
     }
 
-    /// Whether the file is longer than a log that ends at `end`.
-    pub(crate) fn has_zeroes_behind(&self, end: u64) -> bool {
-        self.zeroed_to > end
-    }
-
-    /// The file was cut back to `end`: nothing beyond it is ready any more.
+    /// A write failed, and the file was cut back to `end` if need be: nothing beyond it is ready for
+    /// sure.
     pub(crate) fn cut_back(&mut self, end: u64) {
         *self = Self::new(end);
     }

@@ -393,12 +393,7 @@ impl Partition {
     fn answer_or_wait(self: &Rc<Self>, finished: FinishedWrite) {
         let mut state = self.state.borrow_mut();
         let now = state.unflushed.admit(finished);
-        let waiting = state.unflushed.appends();
-        if state
-            .flush_at
-            .take_if(|enough| waiting >= *enough)
-            .is_some()
-        {
+        if state.has_gathered() {
             self.gathered.notify();
         }
         let due = !state.unflushed.is_empty() || state.log_in_use().flush_due().is_some();

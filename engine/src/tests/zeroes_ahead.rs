@@ -88,3 +88,23 @@ fn zeroes_that_come_back_behind_a_closed_segment_cost_nothing() {
         (Offset(20), 10)
     );
 }
+
+#[test]
+fn zeroes_in_place_of_a_closed_segments_batches_are_damage() {
+    let place = Place::new(LogConfig::default());
+    let mut log = place.open(Left::Closed);
+    append_flushed(&mut log, 4);
+    let sound = log.size_bytes();
+    append_flushed(&mut log, 1);
+    let first = log.size_bytes();
+    roll(&mut log);
+    append_flushed(&mut log, 5);
+    drop(log);
+    set_length(&place, 0, sound);
+    set_length(&place, 0, first);
+    // One past the hole is no evidence that it is there by right.
+    let recovery_point = Offset(10);
+    let log = place.open(Left::Crashed { recovery_point });
+    assert_eq!(log.log_end_offset(), Offset(8));
+    assert_eq!(offsets(&log).len(), 4);
+}

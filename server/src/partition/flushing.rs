@@ -11,7 +11,7 @@ use engine::append::AppendError;
 use engine::{Flush, FlushTo};
 use ring::event::first_of;
 
-use super::Partition;
+use super::{Partition, State};
 use crate::unflushed::FinishedWrite;
 
 /// How long a flush waits at most for those that the last one answered to append again.
@@ -121,6 +121,15 @@ impl Partition {
             drop(state);
             self.start_flushing();
         }
+    }
+}
+
+impl State {
+    /// Whether the next flush has waited long enough, by now.
+    pub(super) fn has_gathered(&mut self) -> bool {
+        let waiting = self.unflushed.appends();
+        let done = self.flush_at.take_if(|enough| waiting >= *enough);
+        done.is_some()
     }
 }
 

@@ -4,6 +4,7 @@
 //! Invariant: a batch that is given out is whole.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -80,10 +81,14 @@ impl SegmentFile {
         }
         let mut head = [0; HEAD_BYTES as usize];
         self.read(&mut head, position)?;
-        let length = i32::from_be_bytes([head[8], head[9], head[10], head[11]]);
-        if head == [0; HEAD_BYTES as usize] && self.is_zero_from(position)? {
-            return Ok(None);
+        if head == [0; HEAD_BYTES as usize] {
+            if self.is_zero_from(position)? {
+                return Ok(None);
+            }
+            // A node that runs may have written it meanwhile.
+            self.read(&mut head, position)?;
         }
+        let length = i32::from_be_bytes([head[8], head[9], head[10], head[11]]);
         if length < LENGTH_MIN {
             return Err(Fatal::corrupt_record(format!(
                 "Found record size {length} smaller than minimum record overhead ({LENGTH_MIN}) \
@@ -128,7 +133,11 @@ impl SegmentFile {
         let mut piece = vec![0; 64 * 1024];
         while position < self.len {
             piece.truncate((self.len - position).min(piece.len() as u64) as usize);
-            self.read(&mut piece, position)?;
+            match self.file.read_exact_at(&mut piece, position) {
+                // Its segment was closed meanwhile, and cut.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(true),
+                read => read.map_err(|error| Fatal::file(&self.path, &error))?,
+            }
             if piece.iter().any(|byte| *byte != 0) {
                 return Ok(false);
             }
