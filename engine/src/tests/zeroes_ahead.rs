@@ -70,6 +70,26 @@ fn a_crash_leaves_them_and_recovery_cuts_them() {
 }
 
 #[test]
+fn so_few_that_a_batch_may_begin_with_them_are_named_as_damage() {
+    let place = Place::new(LogConfig::default());
+    let mut log = place.open(Left::Closed);
+    append_flushed(&mut log, 3);
+    let size = log.size_bytes();
+    drop(log);
+    let recovery_point = Offset(0);
+    for (zeroes, named) in [(11, true), (12, false)] {
+        set_length(&place, 0, size);
+        set_length(&place, 0, size + zeroes);
+        let (end, heard) = heard::during(|| {
+            let log = place.open(Left::Crashed { recovery_point });
+            log.log_end_offset()
+        });
+        assert_eq!((end, length(&place, 0)), (Offset(6), size));
+        assert_eq!(heard.contains(".log"), named, "{zeroes}: {heard}");
+    }
+}
+
+#[test]
 fn zeroes_that_come_back_behind_a_closed_segment_cost_nothing() {
     let place = Place::new(LogConfig::default());
     let mut log = place.open(Left::Closed);

@@ -134,10 +134,10 @@ impl State {
 }
 
 /// How many appends the next flush is worth while, after one that answered `answered` of them and
-/// found `waiting` others when it ended: half of all. Producers that wait for their answers before
-/// they send more fall into two halves so, of which one is flushed while the other is served. Where
-/// appends come whatever is answered, as many arrive during a flush as it answers, and nothing
-/// waits.
+/// found `waiting` others when it ended: half of all, since some of those who were there append
+/// elsewhere next, or not at all (what other shares gain is in docs/benchmarks.md, group commit).
+/// Where appends come whatever is answered, as many arrive during a flush as it answers, and before
+/// long nothing waits.
 fn enough_to_flush(answered: usize, waiting: usize) -> usize {
     (answered + waiting) / 2
 }
